@@ -65,7 +65,7 @@ def test_missing_value_without_default_is_named() -> None:
     class Needs:
         root: str
 
-    with pytest.raises(UserError, match="datasets.d needs the key 'root'"):
+    with pytest.raises(UserError, match=r"datasets\.d needs the key 'root'"):
         section(Needs, {}, "datasets.d")
 
 
