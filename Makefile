@@ -1,0 +1,52 @@
+# make repro   run the pipeline, publish to MLflow, say where the report is
+# make test    the whole test suite              make lint   ruff and mypy
+# make ui      MLflow and Prefect on loopback     make clean  outputs and caches, not the environment
+#
+# Every target sets up .venv by itself, once; it is renewed when constraints.txt or pyproject.toml changes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := repro
+.PHONY: repro publish test ui lint clean
+
+include .env
+export
+
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/installed
+# `python` in the commands of dvc.yaml must be the one of the environment.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+repro: $(INSTALLED)
+	dvc --wait-for-lock repro --keep-going
+	vultus publish --if-changed
+	@echo "report: file://$(CURDIR)/reports/site/index.html"
+
+publish: $(INSTALLED)
+	vultus publish
+
+test: $(INSTALLED)
+	pytest
+
+lint: $(INSTALLED)
+	ruff check .
+	ruff format --check .
+	mypy
+
+ui: $(INSTALLED)
+	vultus ui
+
+clean:
+	rm -rf data/raw/world data/tables data/features models reports/systems reports/site reports/.published
+	rm -rf mlflow.db mlartifacts .cache .dvc/cache .dvc/tmp .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# mediapipe's metadata asks for a second OpenCV and an old numpy, neither of which it needs: it goes in alone. It is optional at
+# run time, so its absence on some platform must not stop the rest.
+$(INSTALLED): constraints.txt pyproject.toml
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -c constraints.txt "torch==2.13.0" -e ".[data,speech,pipeline,metrics,dev]"
+	$(VENV)/bin/pip install -c constraints.txt --no-deps mediapipe absl-py flatbuffers \
+		|| echo "mediapipe is not available here: landmarks of real faces will come from the detector trained by the pipeline"
+	touch $(INSTALLED)
