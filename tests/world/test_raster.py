@@ -24,7 +24,7 @@ def sphere(rings: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
 
 
 def test_square_covers_each_sample_inside_it_once() -> None:
-    fragments = rasterise(SQUARE + np.float32([0.25, 0.25, 0]), TWO, 40, 40)
+    fragments = rasterise(SQUARE + np.array([0.25, 0.25, 0], np.float32), TWO, 40, 40)
     assert (fragments.triangle != EMPTY).sum() == 20 * 20
     ys, xs = np.nonzero(fragments.triangle != EMPTY)
     assert (xs.min(), xs.max(), ys.min(), ys.max()) == (11, 30, 11, 30)
@@ -54,7 +54,7 @@ def test_weights_and_depth_are_perspective_correct() -> None:
 
 
 def test_the_nearer_triangle_wins_in_any_order() -> None:
-    near = SQUARE - np.float32([0, 0, 10])
+    near = SQUARE - np.array([0, 0, 10], np.float32)
     screen = np.concatenate([SQUARE, near])
     for triangles in (np.concatenate([TWO, TWO + 4]), np.concatenate([TWO + 4, TWO])):
         fragments = rasterise(screen, triangles.astype(np.int32), 40, 40)

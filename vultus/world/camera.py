@@ -152,7 +152,7 @@ def rig(
 
 
 def rotation(pitch_rad: float, yaw_rad: float, roll_rad: float) -> Doubles:
-    """Head-to-world rotation (3, 3): first pitch (up), then yaw (to image right), then roll (clockwise in the image)."""
+    """Head-to-world rotation (3, 3): first pitch up, then yaw to image right, then roll clockwise in the image."""
     cp, sp = math.cos(pitch_rad), math.sin(pitch_rad)
     cy, sy = math.cos(yaw_rad), math.sin(yaw_rad)
     cr, sr = math.cos(roll_rad), math.sin(roll_rad)

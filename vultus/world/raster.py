@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from vultus.world.compiled import compiled
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -64,7 +65,7 @@ def rasterise(
     return Fragments(triangle, weights, depth)
 
 
-@numba.njit(cache=True)
+@compiled
 def _fill(
     screen: Floats,
     triangles: Ints,
@@ -126,7 +127,7 @@ def vertex_normals(vertices: Floats, triangles: Ints) -> Floats:
     return normals
 
 
-@numba.njit(cache=True)
+@compiled
 def _accumulate_normals(vertices: Floats, triangles: Ints, normals: Floats) -> None:
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
