@@ -1,0 +1,180 @@
+"""Splits of people into training, validation and test, as objects that prove they are disjoint.
+
+A split lists subject ids, never frames: neighbouring frames are near-duplicates, and one person in two parts would let
+identity stand for the label. Everything is deterministic: the published folds are written out, and what is drawn here is
+drawn by the hash of a name, so that adding a person moves no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from vultus.core.errors import UserError
+
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+BP4D_FOLDS: tuple[tuple[str, ...], ...] = (
+    ("F001", "F002", "F008", "F009", "F010", "F016", "F018", "F023",
+     "M001", "M004", "M007", "M008", "M012", "M014"),
+    ("F003", "F005", "F011", "F013", "F020", "F022",
+     "M002", "M005", "M010", "M011", "M013", "M016", "M017", "M018"),
+    ("F004", "F006", "F007", "F012", "F014", "F015", "F017", "F019", "F021",
+     "M003", "M006", "M009", "M015"),
+)  # fmt: skip
+"""The 41 people of BP4D in the three folds of the JAA-Net lists."""
+
+DISFA_FOLDS: tuple[tuple[str, ...], ...] = (
+    ("SN001", "SN002", "SN009", "SN010", "SN016", "SN026", "SN027", "SN030", "SN032"),
+    ("SN006", "SN011", "SN012", "SN013", "SN018", "SN021", "SN024", "SN028", "SN031"),
+    ("SN003", "SN004", "SN005", "SN007", "SN008", "SN017", "SN023", "SN025", "SN029"),
+)
+"""The 27 people of DISFA in the three folds of the JAA-Net lists; two other partitions circulate."""
+
+VALIDATION_SHARE = 1 / 7
+"""Share of the training people of a fold that selects the epoch: 4 of BP4D's 27, 3 of DISFA's 18."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three disjoint sets of subject ids.
+
+    Attributes:
+        name: protocol and fold, as ``bp4d_3fold/1``.
+        train: people that fit the parameters.
+        validation: people that select the epoch and thresholds.
+        test: people that are scored.
+    """
+
+    name: str
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        self.check_disjoint()
+
+    def check_disjoint(self) -> None:
+        """Assert that no person is in two parts, or twice in one.
+
+        Raises:
+            ValueError: names the person.
+        """
+        seen: dict[str, Part] = {}
+        for part in PARTS:
+            for subject in self.people(part):
+                if subject in seen:
+                    raise ValueError(f"split {self.name}: {subject} is in {seen[subject]} and in {part}")
+                seen[subject] = part
+
+    @property
+    def hash(self) -> str:
+        """12 hex digits of the sha256 of the sorted ids of each part; the order of ids does not matter."""
+        text = "\n".join(f"{part}:{','.join(sorted(self.people(part)))}" for part in PARTS)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def people(self, part: Part) -> tuple[str, ...]:
+        """The subject ids of a part."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[part]
+
+    def mask(self, subjects: Iterable[str | None], part: Part) -> npt.NDArray[np.bool_]:
+        """Which rows belong to a part.
+
+        Args:
+            subjects: subject id of each of N rows.
+            part: train, validation or test.
+
+        Returns:
+            (N,) bool.
+        """
+        self.check_disjoint()
+        return pd.Series(list(subjects), dtype="object").isin(self.people(part)).to_numpy(bool)
+
+
+def protocol(name: str, clips: pd.DataFrame) -> list[Split]:
+    """The splits of a protocol, over the people that the data set has.
+
+    Args:
+        name: one of `PROTOCOLS`.
+        clips: table of clips with ``subject``, and ``group`` for ``world``.
+
+    Raises:
+        UserError: an unknown protocol, people that a published partition does not name, or a part without people.
+    """
+    if name not in PROTOCOLS:
+        raise UserError(f"there is no protocol {name!r}; known protocols: {', '.join(PROTOCOLS)}")
+    known = clips[clips["subject"].notna()]
+    if known.empty:
+        raise UserError(f"protocol {name}: no clip has a subject; set it in the data set's source")
+    splits = PROTOCOLS[name](known)
+    for split in splits:
+        for part in PARTS:
+            if not split.people(part):
+                raise UserError(
+                    f"protocol {split.name}: nobody is left for {part}; add people or choose another protocol"
+                )
+    return splits
+
+
+def _world(clips: pd.DataFrame) -> list[Split]:
+    """One split by the group column; the judges' people are in no part."""
+    groups = clips.groupby("subject")["group"].agg(lambda of_one: sorted(set(of_one.dropna())))
+    torn = next((subject for subject, of_one in groups.items() if len(of_one) > 1), None)
+    if torn is not None:
+        raise UserError(
+            f"protocol world: {torn} is in the groups {' and '.join(groups[torn])}; give a person one group"
+        )
+    people = {part: tuple(sorted(str(s) for s, of_one in groups.items() if of_one == [part])) for part in PARTS}
+    return [Split("world", people["train"], people["validation"], people["test"])]
+
+
+def _published(name: str, folds: tuple[tuple[str, ...], ...]) -> Callable[[pd.DataFrame], list[Split]]:
+    def splits(clips: pd.DataFrame) -> list[Split]:
+        present = set(clips["subject"])
+        strangers = sorted(present - {subject for fold in folds for subject in fold})
+        if strangers:
+            raise UserError(
+                f"protocol {name}: {strangers[0]} is in no published fold; leave that person out of the data set"
+            )
+        return _leave_one_fold_out(name, [[s for s in fold if s in present] for fold in folds])
+
+    return splits
+
+
+def _by_subject(name: str, n_folds: int) -> Callable[[pd.DataFrame], list[Split]]:
+    def splits(clips: pd.DataFrame) -> list[Split]:
+        people = _shuffled(clips["subject"].unique(), name)
+        return _leave_one_fold_out(name, [people[fold::n_folds] for fold in range(n_folds)])
+
+    return splits
+
+
+def _leave_one_fold_out(name: str, folds: list[list[str]]) -> list[Split]:
+    """Test on each fold in turn; the validation people are drawn from the other folds."""
+    splits = []
+    for number, test in enumerate(folds, start=1):
+        fold_name = f"{name}/{number}"
+        rest = _shuffled([s for fold in folds if fold is not test for s in fold], fold_name)
+        held_out = max(1, round(VALIDATION_SHARE * len(rest))) if len(rest) > 1 else 0
+        splits.append(Split(fold_name, *(tuple(sorted(p)) for p in (rest[held_out:], rest[:held_out], test))))
+    return splits
+
+
+def _shuffled(people: Iterable[str], salt: str) -> list[str]:
+    return sorted(people, key=lambda subject: hashlib.sha256(f"{salt}:{subject}".encode()).hexdigest())
+
+
+PROTOCOLS: dict[str, Callable[[pd.DataFrame], list[Split]]] = {
+    "world": _world,
+    "bp4d_3fold": _published("bp4d_3fold", BP4D_FOLDS),
+    "disfa_3fold": _published("disfa_3fold", DISFA_FOLDS),
+    "by_subject_3fold": _by_subject("by_subject_3fold", 3),
+}
+"""Name -> function of the clips table; fold K of ``X`` is named ``X/K`` and tests on the K-th set of people."""
