@@ -1,0 +1,245 @@
+"""From a section of ``params.yaml`` to the result files: what the stages ``train`` and ``evaluate`` call."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+
+import vultus
+from vultus.core import registry
+from vultus.core.config import load_params, section, subsection
+from vultus.core.errors import UserError
+from vultus.core.history import History, Observer
+from vultus.core.loop import Run, TrainConfig
+from vultus.core.registry import Card
+from vultus.core.results import replaced_folder, write_curves, write_metrics, write_rows
+from vultus.core.seeds import seed_everything
+from vultus.core.system import Fold, System
+
+CHECKPOINTS = Path(".cache/vultus/checkpoints")
+
+
+@dataclass(frozen=True)
+class SystemSection:
+    """A section of ``systems`` in ``params.yaml``."""
+
+    family: str
+    dataset: str
+    features: str
+    """Folder of ``data/features/<dataset>/`` that the system reads."""
+    protocol: str
+    config: dict[str, Any] = field(default_factory=dict)
+    """Overrides of the system's Config."""
+    train: dict[str, Any] = field(default_factory=dict)
+    """Overrides of the card's TrainConfig."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A system with its configuration on a data set under a protocol."""
+
+    card: Card
+    config: Any
+    train: TrainConfig
+    dataset: str
+    protocol: str
+    tables: Path
+    """Folder with the valid tables of the data set."""
+    features: Path
+    """Feature store that the system reads."""
+    seed: int
+
+    def build(self) -> System:
+        """A fresh system with weights drawn from the seed."""
+        seed_everything(self.seed)
+        return self.card.system(self.config)
+
+    def run_key(self, fold: Fold) -> str:
+        """Hash of everything that the training of a fold depends on; its resume files lie under this name."""
+        facts = {
+            "system": self.card.key,
+            "config": asdict(self.config),
+            "train": asdict(self.train),
+            "seed": self.seed,
+            "fold": fold.name,
+            "data": fold.fingerprint,
+            "code": code_version(self.card),
+            "torch": torch.__version__,
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load_experiment(key: str, params: Path | str = "params.yaml") -> Experiment:
+    """The experiment that a params file describes for a system.
+
+    Raises:
+        UserError: the section is missing or has an unknown key, or the file's family is another.
+    """
+    values = load_params(params)
+    settings = section(SystemSection, subsection(values, "systems", key), f"systems.{key}")
+    card = registry.get(key)
+    if settings.family != card.family:
+        raise UserError(f"params.yaml: systems.{key}.family is {settings.family!r}, but {key} is of {card.family!r}")
+    train = section(TrainConfig, {**asdict(card.train), **settings.train}, f"systems.{key}.train")
+    return Experiment(
+        card=card,
+        config=section(card.config, settings.config, f"systems.{key}.config"),
+        train=train,
+        dataset=settings.dataset,
+        protocol=settings.protocol,
+        tables=Path("data/tables") / settings.dataset / "valid",
+        features=Path("data/features") / settings.dataset / settings.features,
+        seed=int(values["seed"]),
+    )
+
+
+def train(
+    experiment: Experiment, folder: Path, checkpoints: Path = CHECKPOINTS, observers: Iterable[Observer] = ()
+) -> str:
+    """Train every fold and write ``folder`` (``models/S``); returns the closing line of the stage.
+
+    Args:
+        experiment: what to train.
+        folder: replaced as a whole when all folds are done.
+        checkpoints: where resume files are kept until then.
+        observers: told each row of the history while it happens.
+    """
+    folds = registry.family(experiment.card.family).folds(experiment)
+    about = {"config": asdict(experiment.config), "system": experiment.card.key, "code": code_version(experiment.card)}
+    histories: list[pd.DataFrame] = []
+    summary: dict[str, Any] = {
+        "system": experiment.card.key,
+        "seed": experiment.seed,
+        **_versions(experiment),
+        "folds": [],
+    }
+    resume_folders: list[Path] = []
+    with replaced_folder(folder) as out:
+        for index, fold in enumerate(folds):
+            resume = checkpoints / experiment.run_key(fold)
+            resume.mkdir(parents=True, exist_ok=True)
+            resume_folders.append(resume)
+            history = History(resume / "history.jsonl", observers)
+            history.restore([])
+            run = Run(fold, experiment.train, experiment.seed, resume, history, about)
+            system = experiment.build()
+            system.fit(run)
+            target = out / f"fold_{index}"
+            target.mkdir()
+            system.save(target)
+            (target / "config.yaml").write_text(yaml.safe_dump(_plain(asdict(experiment.config)), sort_keys=False))
+            histories.append(history.frame())
+            summary["parameters"] = sum(parameter.numel() for parameter in system.parameters())
+            summary["folds"].append({"name": fold.name, "split_hash": fold.split_hash, "phases": run.selected})
+        pd.concat(histories, ignore_index=True).to_parquet(out / "history.parquet", index=False)
+        (out / "training.json").write_text(json.dumps(summary, indent=2) + "\n")
+    for resume in resume_folders:
+        shutil.rmtree(resume)
+    phases = [phase for entry in summary["folds"] for phase in entry["phases"].values()]
+    chosen = ", ".join(f"epoch {p['epoch'] + 1} ({p['metric']} {p['value'] or float('nan'):.3f})" for p in phases)
+    return f"{experiment.card.key}, {summary['parameters']:,} parameters, selected {chosen or 'by its own fit'}"
+
+
+def evaluate(experiment: Experiment, models: Path, folder: Path) -> str:
+    """Score the trained folds on their test people and write ``folder`` (``reports/systems/S``).
+
+    Args:
+        experiment: as it was trained.
+        models: what `train` wrote.
+        folder: replaced as a whole.
+
+    Raises:
+        UserError: there are no weights, or they belong to another split.
+    """
+    family = registry.family(experiment.card.family)
+    folds = family.folds(experiment)
+    summary = _read_summary(models / "training.json")
+    trained = [entry["split_hash"] for entry in summary["folds"]]
+    if trained != [fold.split_hash for fold in folds]:
+        raise UserError(f"{models} was trained on another split than {experiment.protocol!r} gives now: train again")
+    systems = [load_system(experiment, models / f"fold_{index}") for index in range(len(folds))]
+    tables = [
+        family.predict(system, fold, experiment.train.batch_size).assign(dataset=experiment.dataset, fold=index)
+        for index, (system, fold) in enumerate(zip(systems, folds, strict=True))
+    ]
+    evaluation = family.score(pd.concat(tables, ignore_index=True), folds, experiment)
+    with replaced_folder(folder) as out:
+        write_metrics(out / "metrics.json", evaluation.metrics)
+        write_rows(out / "results.csv", evaluation.rows)
+        evaluation.predictions.to_parquet(out / "predictions.parquet", index=False)
+        write_curves(out / "curves.csv", pd.read_parquet(models / "history.parquet"))
+        (out / "pictures").mkdir()
+        captions = family.pictures(systems[0], folds[0], evaluation, experiment, out / "pictures")
+        (out / "pictures" / "captions.json").write_text(json.dumps(captions, indent=2, ensure_ascii=False) + "\n")
+    shown = ", ".join(f"{name} {evaluation.metrics[name]:.3f}" for name in experiment.card.headline)
+    return f"{experiment.card.key} on {experiment.dataset}, unseen people: {shown}"
+
+
+def load_system(experiment: Experiment, folder: Path) -> System:
+    """A trained system in evaluation mode on the best device there is.
+
+    Raises:
+        UserError: no weights, weights of another configuration, or another configuration file.
+    """
+    path = folder / "config.yaml"
+    if not path.exists():
+        raise UserError(f"{path} is missing: run the train stage of {experiment.card.key} first")
+    if yaml.safe_load(path.read_text()) != _plain(asdict(experiment.config)):
+        raise UserError(f"{path} differs from params.yaml: train {experiment.card.key} again")
+    system = experiment.card.system(experiment.config)
+    system.load(folder)
+    return system.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def code_version(card: Card) -> str:
+    """Hash of the source that a training runs: the system, its family's contract, and the packages they stand on."""
+    root = Path(vultus.__file__).parent
+    shared = [
+        path
+        for name in ("core", "nn", "losses", "metrics", "data", "face")
+        for path in sorted((root / name).glob("*.py"))
+    ]
+    own = [Path(inspect.getfile(card.system)), root / "systems" / card.family / "common.py"]
+    digest = hashlib.sha256()
+    for path in [*shared, *(path for path in own if path.exists())]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _versions(experiment: Experiment) -> dict[str, Any]:
+    return {
+        "code": code_version(experiment.card),
+        "versions": {"vultus": version("vultus"), "torch": torch.__version__, "numpy": np.__version__},
+        "train": asdict(experiment.train),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, so that YAML stays plain."""
+    return json.loads(json.dumps(value))
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    try:
+        summary: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run the train stage of this system first") from None
+    return summary
+
+
+def with_changes(experiment: Experiment, **changes: Any) -> Experiment:
+    """The same experiment with other values in its Config: a variant of a claim."""
+    return dataclasses.replace(experiment, config=dataclasses.replace(experiment.config, **changes))
