@@ -112,8 +112,8 @@ def read_frames(
     """Yield (index, time_s, rgb) of a video, a picture or a folder of numbered pictures, in rising order.
 
     Memory holds one frame. ``index`` is the 0-based position in a video, the number in the file name in a folder, 0
-    for a picture. ``time_s`` is the centre of the frame: (position + 0.5) / fps at constant rate, the exact centre of the
-    frame's own duration at variable rate.
+    for a picture. ``time_s`` is the centre of the frame: (position + 0.5) / fps at constant rate, the exact centre of
+    the frame's own duration at variable rate.
 
     Args:
         path: video, picture, or folder.
