@@ -1,8 +1,8 @@
 """Resume files: everything that a training needs to go on as if it had never stopped.
 
 One safetensors file a phase: the tensors (weights, best weights, optimiser, generator states) and, as JSON in the
-header, the plain values (step, best value, history, full configuration, seed, code version). It replaces its predecessor
-in one move, so that a kill leaves the old file or the new one. Nothing is pickled.
+header, the plain values (step, best value, history, full configuration, seed, code version). It replaces its
+predecessor in one move, so that a kill leaves the old file or the new one. Nothing is pickled.
 """
 
 from __future__ import annotations
