@@ -58,6 +58,11 @@ def _field(
     return pa.field(name, kind, nullable=not required, metadata=metadata)
 
 
+_SOURCE = (
+    _field("source_file", pa.string(), "the label file that the row was read from, from the data set's root"),
+    _field("source_row", pa.int64(), "row or line in that file, from 1"),
+)
+
 CLIPS = pa.schema([
     _field("clip_id", pa.string(), "unique within the data set; letters, digits, '-', '_', '/'", required=True),
     _field("dataset", pa.string(), "key of the data set in params.yaml", required=True),
@@ -101,6 +106,7 @@ FRAMES = pa.schema([
            low=-3.1416, high=3.1416),
     _field("box", pa.list_(pa.float32(), 4), "face box x0 y0 x1 y1", unit="px"),
     _field("occluded", pa.bool_(), "a hand, mask, lock of hair or pair of glasses covers part of the face"),
+    *_SOURCE,
 ])  # fmt: skip
 
 UNITS = pa.schema([
@@ -109,6 +115,7 @@ UNITS = pa.schema([
     _field("start_s", pa.float64(), "from the start of the clip", unit="s", low=0.0, required=True),
     _field("end_s", pa.float64(), "from the start of the clip", unit="s", low=0.0, required=True),
     _field("label", pa.string(), "the word in lower case, or the phone in ARPAbet (SIL for silence)", required=True),
+    *_SOURCE,
 ])  # fmt: skip
 
 QUARANTINE = pa.schema([
