@@ -217,6 +217,12 @@ class Utterance:
         }  # fmt: skip
 
 
+def constriction_s(phone: Phone) -> tuple[float, float]:
+    """Start and end, in seconds, of what the articulators hold: a stop until its release, any other phone whole."""
+    is_plosive = phone.release > phone.start and phone.arpa not in ("CH", "JH")
+    return phone.start / SAMPLE_RATE_HZ, (phone.release if is_plosive else phone.end) / SAMPLE_RATE_HZ
+
+
 def synthesise(text: str, voice: str = "m1", **how: Any) -> Utterance:
     """Speak one sentence; ``how`` are the further fields of `SpeechRequest`."""
     return synthesise_many([SpeechRequest(text, voice, **how)])[0]
@@ -314,7 +320,8 @@ def finish_sound(wav: np.ndarray, prosody: Prosody) -> np.ndarray:
     level = np.sqrt(energy_before / energy_after) if energy_after > 0 else 1.0
     level *= 10.0 ** (prosody.gain_db / 20.0)
     peak = float(np.abs(tilted).max(initial=0.0)) * level
-    return (tilted * (level * min(1.0, 0.98 / max(peak, 1e-9)))).astype(np.float32)
+    finished: np.ndarray = (tilted * (level * min(1.0, 0.98 / max(peak, 1e-9)))).astype(np.float32)
+    return finished
 
 
 # eSpeak NG ------------------------------------------------------------------------------------------------------------
