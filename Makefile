@@ -35,10 +35,10 @@ lint: $(INSTALLED)
 	mypy
 
 ui: $(INSTALLED)
-	vultus ui
+	python -m flows.ui
 
 clean:
-	rm -rf data/raw/world data/tables data/features models reports/systems reports/site reports/.published
+	rm -rf data/raw/world data/tables data/features models reports/systems reports/site
 	rm -rf mlflow.db mlartifacts .cache .dvc/cache .dvc/tmp .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 

@@ -49,7 +49,7 @@ def write_training(folder: Path, number: int, folds: int = 1, epochs: int = 3) -
     rows = []
     for fold in range(folds):
         (folder / f"fold_{fold}").mkdir(parents=True, exist_ok=True)
-        (folder / f"fold_{fold}" / "config.yaml").write_text(yaml.safe_dump({"config": {"unit": 2, "xi": 0.56}}))
+        (folder / f"fold_{fold}" / "config.yaml").write_text(yaml.safe_dump({"unit": 2, "xi": 0.56}))
         (folder / f"fold_{fold}" / "weights.safetensors").write_bytes(b"weights")
         for epoch in range(epochs):
             for split, name, value in (
@@ -60,7 +60,16 @@ def write_training(folder: Path, number: int, folds: int = 1, epochs: int = 3) -
                 rows.append((fold, "train", epoch, 10 * (epoch + 1), split, name, value, 2.5 * (epoch + 1)))
     columns = ["fold", "phase", "epoch", "step", "split", "name", "value", "seconds"]
     pd.DataFrame(rows, columns=columns).to_parquet(folder / "history.parquet")
-    training = {"parameters": 123_456 * (number + 1), "seconds": 7.5, "versions": {"torch": "2.13.0"}, "selected": {}}
+    selected = {"train": {"epoch": 2, "metric": "F1", "value": 0.5}}
+    training = {
+        "system": folder.name,
+        "seed": 1,
+        "code": "abcdef012345",
+        "versions": {"vultus": "0.1.0", "torch": "2.13.0", "numpy": "2.4.6"},
+        "train": {"epochs": 3, "batch_size": 16},
+        "folds": [{"name": f"fold_{fold}", "split_hash": SPLIT_HASH, "phases": selected} for fold in range(folds)],
+        "parameters": 123_456 * (number + 1),
+    }
     (folder / "training.json").write_text(json.dumps(training))
 
 
@@ -88,9 +97,8 @@ def write_evaluation(folder: Path, key: str, number: int) -> None:
     ]
     pd.DataFrame(rows).to_csv(folder / "results.csv", index=False)
     (folder / "metrics.json").write_text(json.dumps(values))
-    pd.DataFrame({"epoch": [0, 1], "name": "loss", "split": "train", "value": [1.0, 0.5]}).to_csv(
-        folder / "curves.csv", index=False
-    )
+    curves = {"fold": 0, "phase": "train", "epoch": [0, 1], "train/loss": [1.0, 0.5], "validation/F1": [0.3, 0.5]}
+    pd.DataFrame(curves).to_csv(folder / "curves.csv", index=False)
     pd.DataFrame({"dataset": ["world"], "clip_id": ["a"], "frame": [0], "subject": ["s"], "fold": [0]}).to_parquet(
         folder / "predictions.parquet"
     )

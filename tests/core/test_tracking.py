@@ -60,7 +60,7 @@ def test_a_result_becomes_a_parent_with_one_child_a_fold(root: Path, empty_datab
 
     written = json.loads((root / "reports/systems/jaa_net/metrics.json").read_text())
     assert {name: parent.data.metrics[name] for name in written} == pytest.approx(written)
-    assert parent.data.params["train.epochs"] == "3"
+    assert parent.data.params["train.batch_size"] == "16"
     assert parent.data.params["config.xi"] == "0.56", "defaults that the preset leaves alone are part of the record"
     assert parent.data.tags["synthetic"] == "true"
     assert "(synthetic)" in parent.info.run_name

@@ -150,7 +150,7 @@ def read_result(root: Path, system: str, params: Mapping[str, Any], lock: Mappin
         key=f"{stage}:{entry_hash(lock[stage])}",
         synthetic=params["datasets"].get(dataset, {}).get("source") == "world",
         split_hash=" ".join(sorted(set(rows["split_hash"].dropna()))),
-        params={"seed": str(params["seed"]), **_flat(section), **_trained_config(configs)},
+        params=_flat({"seed": params["seed"], **section, **_trained(models, configs)}),
         metrics={name: float(value) for name, value in metrics.items() if isinstance(value, int | float)},
         history=pd.read_parquet(history_file) if history_file.is_file() else pd.DataFrame(),
         files=(
@@ -199,12 +199,15 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _trained_config(configs: list[Path]) -> dict[str, str]:
-    """The full configuration, defaults included, that the first fold was trained with."""
-    if not configs:
-        return {}
-    loaded = yaml.safe_load(configs[0].read_text())
-    return _flat(loaded) if isinstance(loaded, Mapping) else {}
+def _trained(models: Path, configs: list[Path]) -> dict[str, Any]:
+    """What the first fold was trained with, defaults included."""
+    trained: dict[str, Any] = {}
+    if (models / "training.json").is_file():
+        summary = json.loads((models / "training.json").read_text())
+        trained |= {name: summary[name] for name in ("train", "parameters", "code") if name in summary}
+    if configs:
+        trained["config"] = yaml.safe_load(configs[0].read_text())
+    return trained
 
 
 def _experiment(client: MlflowClient, root: Path, family: str) -> str:

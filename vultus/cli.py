@@ -1,0 +1,68 @@
+"""The ``vultus`` command. Heavy imports stand inside the commands: asking for help costs no torch and no MLflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vultus.core.console import run_stage
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+ROOT = Path()
+"""The commands work on the repository they are started in, as DVC does."""
+
+
+@app.callback()
+def _group() -> None:
+    """23 published face-and-speech systems as one reproducible pipeline."""
+
+
+@app.command()
+def publish(
+    if_changed: Annotated[
+        bool, typer.Option("--if-changed", help="Do nothing when dvc.lock is what was last published.")
+    ] = False,
+) -> None:
+    """Bring the result files into MLflow (mlflow.db, or MLFLOW_TRACKING_URI); publishing twice makes one run."""
+    run_stage(lambda: _publish(if_changed))
+
+
+def _publish(if_changed: bool) -> None:
+    from vultus.core import tracking
+
+    if if_changed and tracking.is_current(ROOT):
+        return
+    done = tracking.publish(ROOT)
+    for system, reason in done.skipped.items():
+        typer.echo(f"{system}: not published: {reason}", err=True)
+    typer.echo(f"{tracking.tracking_uri(ROOT)}: {len(done.created)} new runs, {len(done.present)} were there")
+
+
+@app.command()
+def systems() -> None:
+    """List the systems and baselines that this version has."""
+    from vultus.core import registry
+
+    for family in registry.families():
+        for key in registry.keys(family):
+            card = registry.get(key)
+            source = f"{card.venue} {card.year}" if card.role == "system" else "baseline"
+            typer.echo(f"{family:15} {key:18} {source:22} {card.title}")
+
+
+@app.command()
+def data(dataset: Annotated[str, typer.Argument(help="Key of the data set in params.yaml.")]) -> None:
+    """Say what a data set holds after ingest and validation."""
+    run_stage(lambda: _data(dataset))
+
+
+def _data(dataset: str) -> None:
+    from vultus.core.config import load_params, subsection
+    from vultus.report.collect import read_dataset
+
+    subsection(load_params(), "datasets", dataset)
+    for name, value in read_dataset(ROOT, dataset).statistics:
+        typer.echo(f"{name:28} {value}")
