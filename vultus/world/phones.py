@@ -32,6 +32,7 @@ _TWO_PHONES = {
     "A@": ("AA", "R"), "A@r": ("AA", "R"), "O@": ("AO", "R"), "o@": ("AO", "R"), "O@r": ("AO", "R"),
     "e@": ("EH", "R"), "i@": ("IH", "AX"), "i@3": ("IH", "R"), "U@": ("UH", "R"), "aI@": ("AY", "AXR"),
     "aI3": ("AY", "AXR"), "aU@": ("AW", "AXR"), "I@": ("IH", "AX"), "@L": ("AX", "L"),
+    "IR": ("IH", "R"), "ER": ("EH", "R"),
 }  # fmt: skip
 _SOUNDS: dict[str, tuple[str, ...]] = {**{sound: (phone,) for sound, phone in _ONE_PHONE.items()}, **_TWO_PHONES}
 DROPPED = frozenset({";", "?", "(en)", "(de)", "(base)", "(en-us)", ":", "|", "||", "'", ","})

@@ -14,7 +14,6 @@ import atexit
 import base64
 import functools
 import importlib.util
-import itertools
 import json
 import os
 import re
@@ -30,7 +29,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from vultus.core.errors import UserError
-from vultus.world.phones import SILENCE, STOPS, arpabet
+from vultus.world.phones import SILENCE, STOPS, VOWELS, arpabet
 from vultus.world.prosody import Prosody, emotion_prosody, tilt_spectrum
 
 SAMPLE_RATE_HZ = 16_000
@@ -38,6 +37,7 @@ NEUTRAL_RATE_WPM = 160.0
 _SILENT_STEP = 8
 """Largest absolute 16-bit value that counts as digital silence inside a closure."""
 _SHORTEST_CLOSURE_S = 0.008
+_SHORTEST_L_S = 0.03
 
 
 @dataclass(frozen=True)
@@ -462,28 +462,41 @@ def _segments(events: list[list[Any]], pcm: np.ndarray, word_starts: Sequence[in
         if found:
             found[-1].end = sample
         names, stress = arpabet(mnemonic, rhotic)
-        if not names:
-            continue
-        for name in names:
-            in_word = -1 if name == SILENCE else word
-            found.append(_Segment(name, sample, sample, sample, stress, in_word, mnemonic))
-    _share_times(found)
-    found = [segment for segment in found if segment.end > segment.start]
-    while found and found[-1].arpa == SILENCE:
-        found.pop()
-    found[0].start = 0
+        if names == ("R",) and found and found[-1].arpa.endswith(" R") and found[-1].word == word:
+            names = ()  # the R of *car* said as a sound of its own: one R, not two
+        if names:
+            in_word = -1 if names == (SILENCE,) else word
+            found.append(_Segment(" ".join(names), sample, sample, sample, stress, in_word, mnemonic))
+    phones = _one_phone_each(found)
+    while phones and phones[-1].arpa == SILENCE:
+        phones.pop()
+    phones[0].start = 0
     loud = np.abs(pcm.astype(np.int32)) > _SILENT_STEP
-    for i, segment in enumerate(found):
-        if segment.arpa in STOPS:
-            _find_closure(segment, found[i - 1] if i else None, loud)
-    return [segment for segment in found if segment.end > segment.start]
+    for i, phone in enumerate(phones):
+        if phone.arpa in STOPS:
+            _find_closure(phone, phones[i - 1] if i else None, loud)
+    for before, phone in itertools.pairwise(phones):
+        _give_time(before, phone)
+    return [phone for phone in phones if phone.end > phone.start]
 
 
-def _share_times(segments: list[_Segment]) -> None:
-    """Phones of one mnemonic came with one start: the first takes 60 % of the time."""
-    for first, second in itertools.pairwise(segments):
-        if first.start == second.start and first.mnemonic == second.mnemonic and first.end == first.start:
-            first.end = second.start = first.start + round(0.6 * (second.end - second.start))
+def _one_phone_each(segments: Iterable[_Segment]) -> list[_Segment]:
+    """Divide segments of two phones; the first takes 60 % of the time."""
+    divided: list[_Segment] = []
+    for segment in segments:
+        first, *second = segment.arpa.split()
+        border = segment.end - round(0.4 * (segment.end - segment.start)) if second else segment.end
+        divided.append(replace(segment, arpa=first, end=border))
+        if second:
+            divided.append(replace(segment, arpa=second[0], start=border, release=border))
+    return divided
+
+
+def _give_time(before: _Segment, phone: _Segment) -> None:
+    """An L after a vowel sounds inside the vowel's reported time, its own is empty: it gets the last 40 % of both."""
+    empty = phone.end - phone.start < (_SHORTEST_L_S * _ESPEAK_RATE_HZ if phone.arpa == "L" else 1)
+    if empty and phone.word == before.word and before.arpa in VOWELS:
+        before.end = phone.start = phone.end - round(0.4 * (phone.end - before.start))
 
 
 def _find_closure(stop: _Segment, before: _Segment | None, loud: np.ndarray) -> None:
