@@ -14,6 +14,7 @@ import atexit
 import base64
 import functools
 import importlib.util
+import itertools
 import json
 import os
 import re
