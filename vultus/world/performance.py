@@ -263,7 +263,8 @@ def _onset_apex_offset(target: Array, fps: float, onset_s: float = 0.10, offset_
     Args:
         target: (T, ...).
         fps: frames per second.
-        onset_s, offset_s: time constant of each lag; the rise to 90 % takes about 4 of them.
+        onset_s: time constant of each lag on the way up; the rise to 90 % takes about 4 of them.
+        offset_s: the same on the way down.
     """
     up, down = 1 - np.exp(-1 / (fps * onset_s)), 1 - np.exp(-1 / (fps * offset_s))
     first, second = target[0].copy(), target[0].copy()
@@ -351,7 +352,7 @@ def add_speech(expressed: Floats, visemes: Floats) -> Floats:
     gate = np.clip(visemes[:, column(25)], 0.0, 1.0)
     spoken[:, [column(au) for au in OPENERS]] *= gate[:, None]
     spoken[:, column(12)] *= 0.6 + 0.4 * gate
-    return np.clip(spoken + visemes, 0.0, 5.0).astype(np.float32)
+    return np.asarray(np.clip(spoken + visemes, 0.0, 5.0), np.float32)
 
 
 def smooth_noise(n_frames: int, seconds: float, rng: np.random.Generator, fps: float = FPS, size: int = 1) -> Array:
@@ -381,7 +382,7 @@ def blinks(n_frames: int, rng: np.random.Generator, fps: float = FPS, mean_inter
         closing, opening = (phase + 0.33) / 0.33, (0.67 - phase) / 0.67
         closed = np.maximum(closed, np.clip(1.25 * np.minimum(closing, opening), 0.0, 1.0))
         at += rng.lognormal(np.log(mean_interval_s) - 0.18, 0.6) + 0.3
-    return (5.0 * closed).astype(np.float32)
+    return np.asarray(5.0 * closed, np.float32)
 
 
 def gaze(n_frames: int, rng: np.random.Generator, fps: float = FPS) -> Floats:

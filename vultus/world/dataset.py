@@ -1,0 +1,378 @@
+"""Writes the embedded world as a data set on disk: video, sound, pictures and tables, as a real one would come.
+
+    video/CLIP.mp4          H.264, 25 fps; with AAC sound where somebody talks
+    audio/CLIP.wav          16 kHz, 16 bit, mono
+    pictures/CLIP.png       portraits
+    geometry/CLIP.npz       depth_cm (T, H, W) float16 and part (T, H, W) uint8 of the multi-view clips
+    clips.parquet frames.parquet units.parquet   the tables of ``vultus.data.tables``
+    parameters.parquet      exact pose, camera, action units and identity of every frame
+    people.parquet          everybody: group, family, parents, generation, sex, age, identity vector
+    README.txt              says that all of it is synthetic
+
+A clip is recorded once: its files lie in a cache under a key made of its plan, the seed and the source of
+``vultus.world``, and the data set is put together from there. Adding a clip records one clip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vultus.core.console import track
+from vultus.data import tables
+from vultus.world import population, recording
+from vultus.world.directing import Take, direct
+from vultus.world.genes import GENES
+from vultus.world.muscles import AUS
+from vultus.world.performance import occurrence
+from vultus.world.population import ClipPlan, WorldConfig
+from vultus.world.render import Frame
+from vultus.world.tongue import TONGUE_PARAMETERS
+
+CACHE = Path(".cache/vultus/world")
+
+_FLOATS = pa.list_(pa.float32())
+
+PARAMETERS = pa.schema([
+    pa.field("clip_id", pa.string(), nullable=False, metadata={"meaning": "clip of this frame"}),
+    pa.field("frame", pa.int32(), nullable=False, metadata={"meaning": "0-based position in the clip"}),
+    pa.field("au", _FLOATS, metadata={"meaning": f"intensity 0..5, in the order {', '.join(map(str, AUS))}"}),
+    pa.field("gaze_rad", _FLOATS, metadata={"meaning": "yaw and pitch of the eyes in the head"}),
+    pa.field("pose", _FLOATS, metadata={"meaning": "pitch, yaw, roll in rad; x, y, z of the head in cm"}),
+    pa.field("intrinsics", _FLOATS, metadata={"meaning": "focal length, principal point x and y, in px"}),
+    pa.field("camera_to_world", _FLOATS, metadata={"meaning": "4 x 4, row by row; OpenGL axes, cm"}),
+    pa.field("light", _FLOATS, metadata={"meaning": "unit direction to the key light, then its linear RGB colour"}),
+    pa.field("identity", _FLOATS, metadata={"meaning": f"the person's traits: {', '.join(GENES)}"}),
+    pa.field("tongue", _FLOATS, metadata={"meaning": f"articulation 0..1: {', '.join(TONGUE_PARAMETERS)}"}),
+])  # fmt: skip
+
+PEOPLE = pa.schema([
+    pa.field("subject", pa.string(), nullable=False),
+    pa.field("group", pa.string()),
+    pa.field("family", pa.string(), metadata={"meaning": "a single person is a family of one"}),
+    pa.field("generation", pa.int32(), metadata={"meaning": "0 grandparents, 1 parents, 2 children"}),
+    pa.field("father", pa.string()),
+    pa.field("mother", pa.string()),
+    pa.field("sex", pa.string()),
+    pa.field("age", pa.float32(), metadata={"unit": "years"}),
+    pa.field("traits", _FLOATS, metadata={"meaning": f"identity vector: {', '.join(GENES)}"}),
+    pa.field("alleles", _FLOATS, metadata={"meaning": "the same genes, the father's alleles, then the mother's"}),
+])  # fmt: skip
+
+_TABLES = {"clips": tables.CLIPS, "frames": tables.FRAMES, "units": tables.UNITS, "parameters": PARAMETERS}
+
+_README = """SYNTHETIC DATA
+
+Everything in this folder was drawn by a program (vultus.world): the people do not exist, the voices are a speech
+synthesiser's, the labels are the numbers that the pictures were drawn from. The column `licence` of clips.parquet says
+"synthetic" for every clip. Results on these data say nothing of how a system does on real people.
+
+seed {seed}; {people} people, {clips} clips, {frames} frames of {size} x {size} pixels, {speech} spoken sentences.
+
+video/ audio/ pictures/   media, named by clip id
+geometry/                 depth and part masks of the multi-view clips
+clips frames units        tables (parquet), schemas in vultus/data/tables.py
+parameters people         exact 3D parameters of every frame; people, families and identity vectors
+sheets/                   pictures to look at
+"""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What `write_world` wrote.
+
+    Attributes:
+        clips: clips in the data set.
+        frames: rows of ``frames.parquet``.
+        people: rows of ``people.parquet``.
+        recorded: clips that had to be rendered; the others came from the cache.
+    """
+
+    clips: int
+    frames: int
+    people: int
+    recorded: int
+
+
+def write_world(config: WorldConfig, seed: int, root: Path | str, cache: Path | str = CACHE) -> Written:
+    """Write the whole data set into ``root``, replacing what is there.
+
+    Args:
+        config: what to record.
+        seed: of the world.
+        root: folder of the data set.
+        cache: folder of finished clips, outside ``root``.
+    """
+    root, cache = Path(root), Path(cache)
+    plans = [population.plan_clip(config, clip_id) for clip_id in population.clip_ids(config)]
+    entries = {plan.clip_id: cache / content_key(config, seed, plan) for plan in plans}
+    missing = [plan.clip_id for plan in plans if not entries[plan.clip_id].is_dir()]
+    _record_missing(config, seed, cache, missing)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as partial:
+        folder = Path(partial) / "world"
+        folder.mkdir()
+        n_frames = _assemble(folder, [entries[plan.clip_id] for plan in plans])
+        people = [population.person(seed, subject) for subject in population.subjects(config)]
+        pq.write_table(_people_table(people), folder / "people.parquet", compression="zstd")
+        spoken = sum(plan.kind in population.SENTENCE_FRAMES and plan.view in (None, "lips") for plan in plans)
+        (folder / "README.txt").write_text(
+            _README.format(
+                seed=seed, people=len(people), clips=len(plans), frames=n_frames, size=config.size_px, speech=spoken
+            )
+        )
+        if root.exists():
+            shutil.rmtree(root)
+        folder.rename(root)
+    return Written(len(plans), n_frames, len(people), len(missing))
+
+
+@lru_cache(maxsize=1)
+def source_hash() -> str:
+    """Hash of everything that decides what a clip looks like: the sources of ``vultus.world`` and the schemas."""
+    here = Path(__file__).parent
+    sources = sorted(path for path in here.glob("*.py") if path.name != "sheets.py")
+    digest = hashlib.sha256()
+    for path in (*sources, Path(tables.__file__)):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def content_key(config: WorldConfig, seed: int, plan: ClipPlan) -> str:
+    """Name of a clip's entry in the cache."""
+    return hashlib.sha256(
+        json.dumps([asdict(plan), config.size_px, seed, source_hash()], sort_keys=True).encode()
+    ).hexdigest()[:32]
+
+
+def _record_missing(config: WorldConfig, seed: int, cache: Path, missing: Sequence[str]) -> None:
+    """Record clips in parallel processes, one person at a time in each."""
+    cache.mkdir(parents=True, exist_ok=True)
+    jobs: dict[str, list[str]] = {}
+    for clip_id in missing:
+        jobs.setdefault(clip_id.split("_")[0], []).append(clip_id)
+    description = f"world: recording {len(missing)} clips of {len(jobs)} people"
+    if config.processes == 1 or len(jobs) <= 1:
+        for clips in track(jobs.values(), description) if missing else ():
+            _record_clips(config, seed, cache, clips)
+        return
+    with ProcessPoolExecutor(config.processes, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        futures = [pool.submit(_record_clips, config, seed, cache, clips) for clips in jobs.values()]
+        try:
+            for future in track(as_completed(futures), description, total=len(futures)):
+                future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _one_thread() -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[name] = "1"
+    cv2.setNumThreads(1)
+
+
+def _record_clips(config: WorldConfig, seed: int, cache: Path, clip_ids: Sequence[str]) -> None:
+    for clip_id in clip_ids:
+        plan = population.plan_clip(config, clip_id)
+        entry = cache / content_key(config, seed, plan)
+        with tempfile.TemporaryDirectory(prefix="recording-", dir=cache) as partial:
+            folder = Path(partial) / "clip"
+            folder.mkdir()
+            record(direct(config, seed, plan), folder)
+            if not entry.exists():
+                folder.rename(entry)
+
+
+def record(take: Take, folder: Path) -> None:
+    """Render one clip into a folder: its media and its rows of each table.
+
+    Args:
+        take: from `directing.direct`.
+        folder: an empty folder; gets ``picture.png`` or ``video.mp4``, ``audio.wav`` where somebody talks,
+            ``geometry.npz`` for multi-view clips, and one parquet file a table.
+    """
+    plan = take.plan
+    sound = None if take.utterance is None else recording.sixteen_bit(take.utterance.wav)
+    frames: list[Frame] = []
+    if plan.kind == "portrait":
+        frames = list(take.frames())
+        height, width = recording.write_picture(folder / "picture.png", frames[0].rgb)
+    else:
+        pictures = take.articulation_pictures() if plan.kind == "tongue" else _kept(take.frames(), frames)
+        height, width = recording.write_video(folder / "video.mp4", pictures, plan.fps, sound)
+    if sound is not None:
+        recording.write_wav(folder / "audio.wav", sound)
+    if plan.kind == "multiview":
+        np.savez_compressed(
+            folder / "geometry.npz",
+            depth_cm=np.stack([frame.depth for frame in frames]).astype(np.float16),
+            part=np.stack([frame.mask for frame in frames]).astype(np.uint8),
+        )
+    rows = {
+        "clips": [_clip_row(take, width, height)],
+        "frames": _frame_rows(take, frames),
+        "units": [] if take.utterance is None else [{"clip_id": plan.clip_id, **u} for u in take.utterance.units()],
+        "parameters": _parameter_rows(take),
+    }
+    for name, schema in _TABLES.items():
+        pq.write_table(pa.Table.from_pylist(rows[name], schema=schema), folder / f"{name}.parquet")
+
+
+def _kept(frames: Iterable[Frame], kept: list[Frame]) -> Iterator[Any]:
+    for frame in frames:
+        kept.append(frame)
+        yield frame.rgb
+
+
+def _clip_row(take: Take, width: int, height: int) -> dict[str, Any]:
+    plan, person = take.plan, take.person
+    picture = plan.kind == "portrait"
+    return {
+        "clip_id": plan.clip_id,
+        "dataset": "world",
+        "subject": person.subject,
+        "session": plan.session,
+        "group": person.group,
+        "kind": plan.kind,
+        "video": f"pictures/{plan.clip_id}.png" if picture else f"video/{plan.clip_id}.mp4",
+        "audio": None if take.utterance is None else f"audio/{plan.clip_id}.wav",
+        "view": plan.view,
+        "fps": None if picture else plan.fps,
+        "n_frames": plan.n_frames,
+        "width_px": width,
+        "height_px": height,
+        "sample_rate_hz": None if take.utterance is None else recording.SAMPLE_RATE_HZ,
+        "duration_s": None if picture else plan.n_frames / plan.fps,
+        "emotion": plan.emotion,
+        "transcript": None if take.utterance is None else take.utterance.transcript,
+        "sex": person.genes.sex,
+        "age": person.genes.age,
+        "father": person.father,
+        "mother": person.mother,
+        "domain": plan.domain,
+        "licence": "synthetic",
+    }
+
+
+def _frame_rows(take: Take, frames: Sequence[Frame]) -> list[dict[str, Any]]:
+    """Rows of ``frames``; none where no face is rendered (silent-speech recordings)."""
+    intensity = take.performance.au_intensity
+    present = occurrence(intensity, speaking=take.utterance is not None)
+    columns = [(AUS.index(au), tables.occurrence_column(au), tables.intensity_column(au)) for au in tables.ACTION_UNITS]
+    rows = []
+    for t, frame in enumerate(frames):
+        row: dict[str, Any] = {"clip_id": take.plan.clip_id, "frame": t, "time_s": (t + 0.5) / take.plan.fps}
+        for index, occurrence_name, intensity_name in columns:
+            row[occurrence_name] = int(present[t, index])
+            row[intensity_name] = float(intensity[t, index])
+        pitch, yaw, roll = map(float, frame.pose[:3])
+        row |= {
+            "landmarks_68": frame.landmarks_68.astype(np.float32).ravel().tolist(),
+            "landmark_visible": frame.visible.tolist(),
+            "pitch_rad": pitch,
+            "yaw_rad": yaw,
+            "roll_rad": roll,
+            "box": np.asarray(frame.box, np.float32).tolist(),
+            "occluded": bool(frame.occluded),
+        }
+        rows.append(row)
+    return rows
+
+
+def _parameter_rows(take: Take) -> list[dict[str, Any]]:
+    camera, light = take.scene.camera, take.scene.light
+    constant = {
+        "clip_id": take.plan.clip_id,
+        "intrinsics": [camera.focal_px, *camera.centre_px],
+        "camera_to_world": camera.matrix.ravel().tolist(),
+        "light": [*light.key_direction, *light.key_colour],
+        "identity": take.person.genes.traits().tolist(),
+    }
+    acted = take.performance
+    return [
+        {
+            **constant,
+            "frame": t,
+            "au": acted.au_intensity[t].tolist(),
+            "gaze_rad": acted.gaze[t].tolist(),
+            "pose": acted.pose[t].tolist(),
+            "tongue": None if take.motion is None else take.motion.tongue[t].tolist(),
+        }
+        for t in range(take.plan.n_frames)
+    ]
+
+
+def _people_table(people: Sequence[population.Person]) -> pa.Table:
+    rows = [
+        {
+            "subject": person.subject,
+            "group": person.group,
+            "family": person.family,
+            "generation": person.generation,
+            "father": person.father,
+            "mother": person.mother,
+            "sex": person.genes.sex,
+            "age": person.genes.age,
+            "traits": person.genes.traits().tolist(),
+            "alleles": person.genes.alleles.ravel().tolist(),
+        }
+        for person in people
+    ]
+    return pa.Table.from_pylist(rows, schema=PEOPLE)
+
+
+def _assemble(folder: Path, entries: Sequence[Path]) -> int:
+    """Copy the media and join the tables of the clips, in order; returns the number of annotated frames."""
+    for name in ("video", "audio", "pictures", "geometry"):
+        (folder / name).mkdir()
+    writers = {
+        name: pq.ParquetWriter(folder / f"{name}.parquet", schema, compression="zstd")
+        for name, schema in _TABLES.items()
+    }
+    n_frames = 0
+    try:
+        for start in range(0, len(entries), _CLIPS_A_ROW_GROUP):
+            batch = entries[start : start + _CLIPS_A_ROW_GROUP]
+            for name, schema in _TABLES.items():
+                parts = [pq.read_table(entry / f"{name}.parquet", schema=schema) for entry in batch]
+                joined = pa.concat_tables(parts)
+                writers[name].write_table(joined)
+                if name == "frames":
+                    n_frames += joined.num_rows
+            for entry in batch:
+                _copy_media(entry, folder)
+    finally:
+        for writer in writers.values():
+            writer.close()
+    return n_frames
+
+
+_CLIPS_A_ROW_GROUP = 64
+
+
+def _copy_media(entry: Path, folder: Path) -> None:
+    clip_id = pq.read_table(entry / "clips.parquet", columns=["clip_id"])["clip_id"][0].as_py()
+    for name, place in (
+        ("video.mp4", "video"),
+        ("audio.wav", "audio"),
+        ("picture.png", "pictures"),
+        ("geometry.npz", "geometry"),
+    ):
+        if (entry / name).exists():
+            shutil.copyfile(entry / name, folder / place / f"{clip_id}{Path(name).suffix}")

@@ -1,0 +1,271 @@
+"""Who lives in the embedded world, and which clips are recorded of them.
+
+Every person is a pure function of (seed, subject id) and every clip of (seed, clip id): asking for more people or more
+clips changes none of the others. Ids carry everything that is not drawn:
+
+    train-003                       the third single person of the group "train"
+    train-f02-daughter              a member of the second family of that group
+    train-003_spontaneous_T1-0      SUBJECT_KIND_LABEL, label = task and take
+    test-001_multiview_0_left       SUBJECT_KIND_LABEL_VIEW, the cameras of one recording
+
+Groups are made of whole families, so that a judge never sees a relative of a person it scores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Literal, get_args
+
+import numpy as np
+
+from vultus.data.tables import GROUPS
+from vultus.world import genes, performance
+from vultus.world.genes import Genes, Sex
+from vultus.world.performance import TASKS
+from vultus.world.scene import STYLES, Style
+
+Kind = Literal["spontaneous", "speech", "emotion", "portrait", "multiview", "domain", "tongue"]
+
+ROLES: dict[str, tuple[Sex, tuple[int, int], tuple[str, str] | None]] = {
+    "grandfather": ("male", (60, 74), None),
+    "grandmother": ("female", (58, 72), None),
+    "father": ("male", (36, 46), ("grandfather", "grandmother")),
+    "mother": ("female", (34, 44), None),
+    "daughter": ("female", (18, 22), ("father", "mother")),
+    "son": ("male", (18, 22), ("father", "mother")),
+}
+"""Member of a family -> sex, range of ages, parents. Three generations; the mother marries in."""
+
+SPOKEN_EMOTIONS = ("happiness", "sadness", "anger", "surprise", "fear", "disgust", "neutral")
+"""Emotions of the clip kind ``emotion``, in the order in which clips are given out."""
+
+VIEWS: dict[str, float] = {"left": -0.5, "front": 0.0, "right": 0.5}
+"""Cameras of a multi-view recording and their place on the circle around the head, rad."""
+
+TONGUE_VIEWS = ("ultrasound", "lips")
+TONGUE_FPS = 60.0
+
+SENTENCE_FRAMES = {"speech": 75, "emotion": 100, "tongue": 240}
+"""Length of the clips in which a sentence is spoken; GRID's is 75 frames."""
+
+_CLIP_ID = re.compile(
+    rf"(?P<subject>[a-z0-9-]+)_(?P<kind>{'|'.join(get_args(Kind))})"
+    r"_(?P<label>(?P<what>[A-Za-z0-9]+)(-\d+)?)(_(?P<view>[a-z]+))?"
+)
+
+
+@dataclass(frozen=True)
+class PeopleCount:
+    """How many in each group."""
+
+    train: int = 0
+    validation: int = 0
+    test: int = 0
+    judge: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.of(group) for group in GROUPS) < 0:
+            raise ValueError(f"a group cannot have fewer than 0 people: {self}")
+
+    def of(self, group: str) -> int:
+        """The number for one of ``tables.GROUPS``."""
+        return int(getattr(self, group))
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """The section ``world`` of params.yaml; the defaults are the embedded preset."""
+
+    size_px: int = 128
+    """Side of the square frames."""
+    people: PeopleCount = field(default_factory=lambda: PeopleCount(train=24, validation=6, test=10, judge=6))
+    """Single people; all of them record the kinds ``spontaneous`` and ``speech``."""
+    extra_people: PeopleCount = field(default_factory=lambda: PeopleCount(train=4, validation=1, test=2, judge=1))
+    """How many of them also record ``emotion``, ``multiview``, ``domain`` and ``tongue``."""
+    families: PeopleCount = field(default_factory=lambda: PeopleCount(train=4, validation=1, test=2, judge=1))
+    """Families of six in three generations, who sit for portraits."""
+    spontaneous_clips: int = 8
+    """Clips a person of spontaneous behaviour; the tasks T1..T8 in turn."""
+    spontaneous_frames: int = 40
+    """Frames of each."""
+    speech_clips: int = 2
+    """Sentences of the GRID grammar a person, 75 frames (3 s) each."""
+    emotion_clips: int = 3
+    """Emotional sentences of each of the extra people."""
+    multiview_clips: int = 1
+    """Recordings with three calibrated cameras, depth and masks, of each of the extra people."""
+    multiview_frames: int = 20
+    """Frames of each camera."""
+    domain_clips: int = 1
+    """Recordings in each rendering style, of each of the extra people."""
+    domain_frames: int = 10
+    """Frames of each."""
+    tongue_clips: int = 1
+    """Sentences with ultrasound of the tongue and a lip camera, of each of the extra people."""
+    portraits: int = 2
+    """Pictures of each member of a family."""
+    processes: int = 2
+    """Clips that are rendered at the same time; the result does not depend on it."""
+
+    def __post_init__(self) -> None:
+        if self.size_px % 2 or self.size_px < 32:
+            raise ValueError(f"size_px is {self.size_px}; it must be even and at least 32")
+        counts = {name: value for name, value in vars(self).items() if isinstance(value, int)}
+        wrong = [name for name, value in counts.items() if value < (1 if name in _AT_LEAST_ONE else 0)]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is {counts[wrong[0]]}; it must be {int(wrong[0] in _AT_LEAST_ONE)} or more")
+
+
+_AT_LEAST_ONE = ("spontaneous_frames", "multiview_frames", "domain_frames", "processes")
+
+
+@dataclass(frozen=True)
+class Person:
+    """One inhabitant.
+
+    Attributes:
+        subject: id.
+        group: one of ``tables.GROUPS``.
+        family: id of the family; a single person is a family of one.
+        genes: shape, skin, hair, sex and age.
+        habit: personal inclination to each AU, see ``performance.habits``.
+        father, mother: subject ids, or None where they are not part of the world.
+        generation: 0 grandparents, 1 parents and the mother who marries in, 2 children; 0 for a single person.
+    """
+
+    subject: str
+    group: str
+    family: str
+    genes: Genes
+    habit: tuple[float, ...]
+    father: str | None = None
+    mother: str | None = None
+    generation: int = 0
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """What is recorded in a clip; everything else is drawn from (seed, session).
+
+    Attributes:
+        clip_id: id.
+        subject: who.
+        kind: which sort of recording.
+        session: the recording this clip belongs to; clips of one session differ by their camera alone.
+        n_frames: length.
+        fps: frames per second.
+        task: one of ``TASKS`` or "speech".
+        emotion: one of ``tables.EMOTIONS``.
+        domain: rendering style.
+        view: name of the camera, or None.
+    """
+
+    clip_id: str
+    subject: str
+    kind: Kind
+    session: str
+    n_frames: int
+    fps: float
+    task: str
+    emotion: str
+    domain: Style
+    view: str | None = None
+
+
+def stream(seed: int, *name: str) -> np.random.Generator:
+    """The generator that belongs to (seed, name). Unlike ``core.seeds`` this imports no torch: renderers need it."""
+    digest = hashlib.sha256("\0".join((str(seed), *name)).encode()).digest()
+    return np.random.default_rng(np.frombuffer(digest, np.uint32))
+
+
+def subjects(config: WorldConfig) -> Iterator[str]:
+    """Ids of everybody: per group the single people, then the families."""
+    for group in GROUPS:
+        yield from (f"{group}-{number:03d}" for number in range(config.people.of(group)))
+        for family in range(config.families.of(group)):
+            yield from (f"{group}-f{family:02d}-{role}" for role in ROLES)
+
+
+@lru_cache(maxsize=256)
+def person(seed: int, subject: str) -> Person:
+    """The inhabitant with this id, the same in every world with this seed.
+
+    Raises:
+        ValueError: not an id of the form ``GROUP-NUMBER`` or ``GROUP-fNUMBER-ROLE``.
+    """
+    group, *rest = subject.split("-")
+    if group not in GROUPS or len(rest) not in (1, 2) or (len(rest) == 2 and rest[1] not in ROLES):
+        raise ValueError(f"{subject!r} is no subject id")
+    rng = stream(seed, subject, "genes")
+    habit = tuple(performance.habits(stream(seed, subject, "habits")).tolist())
+    if len(rest) == 1:
+        sex: Sex = "female" if int(rest[0]) % 2 == 0 else "male"
+        age = float(rng.integers(18, 66))
+        return Person(subject, group, subject, genes.founder(rng, sex, age), habit)
+    family = f"{group}-{rest[0]}"
+    sex, ages, parents = ROLES[rest[1]]
+    age = float(rng.integers(ages[0], ages[1] + 1))
+    if parents is None:
+        generation = 1 if rest[1] == "mother" else 0
+        return Person(subject, group, family, genes.founder(rng, sex, age), habit, generation=generation)
+    father, mother = (f"{family}-{role}" for role in parents)
+    inherited = genes.child_of(person(seed, father).genes, person(seed, mother).genes, rng, sex, age)
+    return Person(subject, group, family, inherited, habit, father, mother, 1 if rest[1] == "father" else 2)
+
+
+def clip_ids(config: WorldConfig) -> list[str]:
+    """Ids of every clip of a world, in the order of its tables."""
+    ids = []
+    for subject in subjects(config):
+        group, *rest = subject.split("-")
+        if len(rest) == 2:
+            ids += [f"{subject}_portrait_{take}" for take in range(config.portraits)]
+            continue
+        tasks = list(TASKS)
+        ids += [f"{subject}_spontaneous_{tasks[i % 8]}-{i // 8}" for i in range(config.spontaneous_clips)]
+        ids += [f"{subject}_speech_{take}" for take in range(config.speech_clips)]
+        number = int(rest[0])
+        if number < config.extra_people.of(group):
+            emotions = [SPOKEN_EMOTIONS[(2 * number + i) % len(SPOKEN_EMOTIONS)] for i in range(config.emotion_clips)]
+            ids += [f"{subject}_emotion_{emotion}-{take}" for take, emotion in enumerate(emotions)]
+            ids += [f"{subject}_multiview_{take}_{view}" for take in range(config.multiview_clips) for view in VIEWS]
+            ids += [f"{subject}_domain_{style}-{take}" for take in range(config.domain_clips) for style in STYLES]
+            ids += [f"{subject}_tongue_{take}_{view}" for take in range(config.tongue_clips) for view in TONGUE_VIEWS]
+    return ids
+
+
+def plan_clip(config: WorldConfig, clip_id: str) -> ClipPlan:
+    """What the clip with this id is. Lengths come from the settings, all else from the id.
+
+    Raises:
+        ValueError: not an id of the form ``SUBJECT_KIND_LABEL`` or ``SUBJECT_KIND_LABEL_VIEW``.
+    """
+    match = _CLIP_ID.fullmatch(clip_id)
+    if match is None:
+        raise ValueError(f"{clip_id!r} is no clip id")
+    subject, kind, what, view = match["subject"], match["kind"], match["what"], match["view"]
+    plan = ClipPlan(
+        clip_id,
+        subject,
+        kind,  # type: ignore[arg-type]
+        session=f"{subject}_{kind}_{match['label']}",
+        n_frames=0,
+        fps=TONGUE_FPS if kind == "tongue" else 25.0,
+        task="speech",
+        emotion="neutral",
+        domain="photo",
+        view=view,
+    )
+    if kind in ("emotion", "speech", "tongue"):
+        return replace(plan, emotion=what if kind == "emotion" else "neutral", n_frames=SENTENCE_FRAMES[kind])
+    if kind == "spontaneous":
+        return replace(plan, task=what, emotion=TASKS[what], n_frames=config.spontaneous_frames)
+    # The other kinds show whatever the person happens to do: a task that the id decides.
+    task = list(TASKS)[hashlib.sha256(plan.session.encode()).digest()[0] % len(TASKS)]
+    frames = {"multiview": config.multiview_frames, "domain": config.domain_frames, "portrait": 1}[kind]
+    domain: Style = what if kind == "domain" else "photo"  # type: ignore[assignment]
+    return replace(plan, task=task, emotion=TASKS[task], n_frames=frames, domain=domain)
