@@ -46,6 +46,7 @@ def _field(
     low: float | None = None,
     high: float | None = None,
     values: tuple[str, ...] = (),
+    length: int | None = None,
     required: bool = False,
 ) -> pa.Field:
     metadata = {"meaning": meaning, "unit": unit}
@@ -55,6 +56,8 @@ def _field(
         metadata["max"] = repr(high)
     if values:
         metadata["values"] = "|".join(values)
+    if length is not None:  # not in the type: Parquet cannot read back a null among lists of fixed size
+        metadata["length"] = repr(length)
     return pa.field(name, kind, nullable=not required, metadata=metadata)
 
 
@@ -97,14 +100,16 @@ FRAMES = pa.schema([
     *(_field(occurrence_column(au), pa.int8(), f"AU{au} present", low=0, high=1) for au in ACTION_UNITS),
     *(_field(intensity_column(au), pa.float32(), f"AU{au} intensity, FACS A..E = 1..5", low=0.0, high=5.0)
       for au in ACTION_UNITS),
-    _field("landmarks_68", pa.list_(pa.float32(), 136),
-           "x y of the 68 iBUG points, 0-based pixel centres of the full frame; an absent point is null", unit="px"),
-    _field("landmark_visible", pa.list_(pa.bool_(), 68), "the point is not hidden by head, hand, hair or mask"),
+    _field("landmarks_68", pa.list_(pa.float32()),
+           "x y of the 68 iBUG points, 0-based pixel centres of the full frame; an absent point is null", unit="px",
+           length=136),
+    _field("landmark_visible", pa.list_(pa.bool_()), "the point is not hidden by head, hand, hair or mask",
+           length=68),
     _field("pitch_rad", pa.float32(), "head pitch, positive looks up", unit="rad", low=-3.1416, high=3.1416),
     _field("yaw_rad", pa.float32(), "head yaw, positive turns to image right", unit="rad", low=-3.1416, high=3.1416),
     _field("roll_rad", pa.float32(), "head roll, positive turns clockwise in the image", unit="rad",
            low=-3.1416, high=3.1416),
-    _field("box", pa.list_(pa.float32(), 4), "face box x0 y0 x1 y1", unit="px"),
+    _field("box", pa.list_(pa.float32()), "face box x0 y0 x1 y1", unit="px", length=4),
     _field("occluded", pa.bool_(), "a hand, mask, lock of hair or pair of glasses covers part of the face"),
     *_SOURCE,
 ])  # fmt: skip
