@@ -115,3 +115,20 @@ def test_torch_and_numpy_agree():
     np.testing.assert_allclose(lm.flip_landmarks(tensor, 9).numpy(), lm.flip_landmarks(face, 9))
     shape = lm.normalised_mean_error(tensor + 1, tensor, lm.biocular_distance(tensor))
     np.testing.assert_allclose(shape.numpy(), [2**0.5 / 2, 2**0.5 / 6], rtol=1e-5)
+
+
+def test_jaw_of_the_mesh_divides_the_contour_into_equal_steps():
+    rng = np.random.default_rng(0)
+    mesh = rng.normal(size=(3, 468, 2))
+    contour = [127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152]
+    for face, points in zip(mesh, lm.mesh_to_68(mesh), strict=True):
+        steps = np.r_[0, np.cumsum(np.hypot(*np.diff(face[contour], axis=0).T))]
+        at = np.linspace(0, steps[-1], 9)
+        expected = np.stack([np.interp(at, steps, face[contour][:, axis]) for axis in (0, 1)], -1)
+        np.testing.assert_allclose(points[:9], expected)
+    np.testing.assert_allclose(lm.mesh_to_68(mesh)[:, [0, 8, 16, 30, 36, 45]], mesh[:, [127, 152, 356, 4, 33, 263]])
+
+
+def test_a_mesh_of_another_size_is_refused():
+    with pytest.raises(ValueError, match="468 or 478 vertices, not 400"):
+        lm.mesh_to_68(np.zeros((400, 2)))

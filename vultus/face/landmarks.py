@@ -162,3 +162,52 @@ def normalised_mean_error(predicted: Array, target: Array, distance_px: Array) -
     error_px: Array = squared**0.5
     share: Array = error_px.mean(-1) / distance_px
     return share
+
+
+MESH_51 = (
+    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
+    168, 197, 195, 4, 75, 97, 2, 326, 305,
+    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
+    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,
+    78, 82, 13, 312, 308, 317, 14, 87,
+)  # fmt: skip
+"""Vertices of MediaPipe's face mesh (468 or 478) that stand for the points 17-67."""
+
+_MESH_LEFT_CONTOUR = (127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152)
+_MESH_RIGHT_CONTOUR = (356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152)
+
+
+def mesh_to_68(mesh: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The 68 points of a MediaPipe face mesh.
+
+    Brows, nose, eyes and lips are vertices. The jaw is read off the mesh's contour: on each half the eight points and
+    the chin divide the way from the top of the ear (127, 356) to the chin (152) into equal lengths.
+
+    Args:
+        mesh: (..., 468 or 478, D).
+
+    Returns:
+        (..., 68, D).
+
+    Raises:
+        ValueError: another number of vertices.
+    """
+    if mesh.shape[-2] not in (468, 478):
+        raise ValueError(f"MediaPipe's face mesh has 468 or 478 vertices, not {mesh.shape[-2]}")
+    left = _equal_steps(mesh[..., _MESH_LEFT_CONTOUR, :], 9)
+    right = _equal_steps(mesh[..., _MESH_RIGHT_CONTOUR, :], 9)
+    return np.concatenate([left, right[..., 7::-1, :], mesh[..., MESH_51, :]], axis=-2)
+
+
+def _equal_steps(polyline: npt.NDArray[Any], n_points: int) -> npt.NDArray[Any]:
+    """Points (..., n, D) that divide polylines (..., P, D) into equal lengths, ends included."""
+    lengths = np.linalg.norm(np.diff(polyline, axis=-2), axis=-1)
+    way = np.concatenate([np.zeros_like(lengths[..., :1]), lengths.cumsum(-1)], axis=-1)
+    wanted = way[..., -1:] * np.linspace(0, 1, n_points)
+    piece = (way[..., None, 1:-1] <= wanted[..., None]).sum(-1)
+    start, end = np.take_along_axis(way, piece, -1), np.take_along_axis(way, piece + 1, -1)
+    share = ((wanted - start) / np.maximum(end - start, np.finfo(way.dtype).tiny))[..., None]
+    before = np.take_along_axis(polyline, piece[..., None], -2)
+    after = np.take_along_axis(polyline, piece[..., None] + 1, -2)
+    points: npt.NDArray[Any] = before + share * (after - before)
+    return points

@@ -121,4 +121,5 @@ def au_boxes(centres: npt.NDArray[Any], crop_px: int, zeta: float = 0.14) -> npt
         (..., 4) px, x0 y0 x1 y1 inside 0..crop_px - 1.
     """
     half = zeta * crop_px / 2
-    return np.clip(np.concatenate([centres - half, centres + half], axis=-1), 0, crop_px - 1)
+    boxes: npt.NDArray[Any] = np.clip(np.concatenate([centres - half, centres + half], axis=-1), 0, crop_px - 1)
+    return boxes

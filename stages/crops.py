@@ -1,0 +1,40 @@
+"""Stage `crops`: aligned faces with landmarks, AU centres and labels. ``python -m stages.crops --dataset world``"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vultus.core.config import load_params, section, subsection
+from vultus.core.console import run_stage, wrote
+
+
+def main() -> None:
+    """Read `datasets.D.root` and `datasets.D.crops`; write data/features/D/crops with its picture sheet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    arguments = parser.parse_args()
+    name = arguments.dataset
+
+    from vultus.data.parquet import ClipTables
+    from vultus.data.stores import open_store
+    from vultus.face.crops import CropConfig, build_crops
+    from vultus.face.sheets import write_sheet
+
+    dataset = subsection(load_params(arguments.params), "datasets", name)
+    config = section(CropConfig, dataset.get("crops") or {}, f"datasets.{name}.crops")
+    features = Path("data/features") / name
+    tables = ClipTables(Path("data/tables") / name / "valid")
+    store = build_crops(features / "crops", tables, Path(dataset["root"]), open_store(features / "landmarks"), config)
+    if len(store):
+        write_sheet(store)
+    left_out = ", ".join(f"{count} {reason}" for reason, count in store.meta["dropped"].items()) or "none"
+    wrote(
+        features / "crops",
+        f"{len(store)} faces of {config.size_px} px from {store.meta['n_clips']} clips; frames left out: {left_out}",
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)
