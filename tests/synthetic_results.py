@@ -57,7 +57,7 @@ def write_training(folder: Path, number: int, folds: int = 1, epochs: int = 3) -
                 ("validation", "loss", 1.1 / (epoch + 1) + rng.uniform(0, 0.05)),
                 ("validation", "F1", 0.3 + 0.1 * epoch + rng.uniform(0, 0.05)),
             ):
-                rows.append((fold, "train", epoch, 10 * (epoch + 1), split, name, value, 2.5 * (epoch + 1)))
+                rows.append((f"fold {fold}", "train", epoch, 10 * (epoch + 1), split, name, value, 2.5 * (epoch + 1)))
     columns = ["fold", "phase", "epoch", "step", "split", "name", "value", "seconds"]
     pd.DataFrame(rows, columns=columns).to_parquet(folder / "history.parquet")
     selected = {"train": {"epoch": 2, "metric": "F1", "value": 0.5}}
@@ -67,7 +67,7 @@ def write_training(folder: Path, number: int, folds: int = 1, epochs: int = 3) -
         "code": "abcdef012345",
         "versions": {"vultus": "0.1.0", "torch": "2.13.0", "numpy": "2.4.6"},
         "train": {"epochs": 3, "batch_size": 16},
-        "folds": [{"name": f"fold_{fold}", "split_hash": SPLIT_HASH, "phases": selected} for fold in range(folds)],
+        "folds": [{"name": f"fold {fold}", "split_hash": SPLIT_HASH, "phases": selected} for fold in range(folds)],
         "parameters": 123_456 * (number + 1),
     }
     (folder / "training.json").write_text(json.dumps(training))
@@ -125,3 +125,54 @@ def write_lock(root: Path, systems: tuple[str, ...]) -> None:
             ],
         }
     (root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
+
+
+def write_dataset(root: Path, key: str = "world") -> None:
+    """Valid tables, a crop store and sheets of a made-up data set with one quarantined file."""
+    rng = np.random.default_rng(5)
+    valid = root / "data" / "tables" / key / "valid"
+    valid.mkdir(parents=True)
+    people = [f"p{number:02d}" for number in range(6)]
+    clips = pd.DataFrame(
+        {
+            "clip_id": people,
+            "dataset": key,
+            "subject": people,
+            "group": ["train"] * 4 + ["test"] * 2,
+            "kind": "spontaneous",
+            "domain": "studio",
+            "duration_s": 2.0,
+            "width_px": 128,
+            "height_px": 128,
+        }
+    )
+    clips.to_parquet(valid / "clips.parquet")
+    frames = pd.DataFrame({"clip_id": np.repeat(people, 10), "frame": np.tile(np.arange(10), 6)})
+    for au in AUS:
+        frames[f"au{au:02d}_occurrence"] = pd.array(rng.random(60) < 0.3, dtype="Int8")
+    frames.to_parquet(valid / "frames.parquet")
+    pd.DataFrame(columns=["clip_id", "tier", "start_s", "end_s", "label"]).to_parquet(valid / "units.parquet")
+    pd.DataFrame(
+        [("clips", "video/<p99>.mp4", 3, "p99", None, "the file ends in the middle: record it again")],
+        columns=["table", "file", "row", "clip_id", "frame", "reason"],
+    ).to_parquet(valid / "quarantine.parquet")
+    write_crops(root / "data" / "features" / key / "crops", people)
+    sheets = root / "data" / "raw" / key / "sheets"
+    sheets.mkdir(parents=True)
+    cv2.imwrite(str(sheets / "people.png"), rng.integers(0, 255, (64, 96, 3), dtype=np.uint8))
+    (sheets / "talking.mp4").write_bytes(b"film")
+    (sheets / "captions.json").write_text(json.dumps({"talking.mp4": "One sentence, spoken."}))
+
+
+def write_crops(folder: Path, people: list[str]) -> None:
+    folder.mkdir(parents=True)
+    faces = np.random.default_rng(6).integers(0, 255, (len(people), 32, 32, 3), dtype=np.uint8)
+    np.save(folder / "face.npy", faces)
+    pd.DataFrame({"clip_id": people, "frame": 0, "subject": people}).to_parquet(folder / "rows.parquet")
+    counts = np.arange(len(people))
+    pd.DataFrame({"clip_id": people, "start": counts, "stop": counts + 1, "content_hash": "0"}).to_parquet(
+        folder / "clips.parquet"
+    )
+    pd.DataFrame(columns=["clip_id", "reason"]).to_parquet(folder / "failed.parquet")
+    meta = {"n_rows": len(people), "arrays": {"face": {"dtype": "uint8", "shape": list(faces.shape)}}}
+    (folder / "meta.json").write_text(json.dumps(meta))

@@ -55,7 +55,7 @@ def test_a_result_becomes_a_parent_with_one_child_a_fold(root: Path, empty_datab
     runs = _runs(root)
     (parent,) = _parents(runs)
     children = [run for run in runs if run is not parent]
-    assert sorted(run.data.tags["fold"] for run in children) == ["0", "1", "2"]
+    assert sorted(run.data.tags["fold"] for run in children) == ["fold 0", "fold 1", "fold 2"]
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
 
     written = json.loads((root / "reports/systems/jaa_net/metrics.json").read_text())

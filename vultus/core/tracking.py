@@ -259,17 +259,17 @@ def _log_result(client: MlflowClient, root: Path, experiment: str, result: Resul
     for path in result.files:
         client.log_artifact(parent, str(path), artifact_path=str(path.parent.relative_to(root)))
     for fold, rows in _folds(result.history):
-        child = start(f"{result.system} fold {fold}", {**about, "fold": str(fold), "mlflow.parentRunId": parent})
-        log(child, {**result.params, "fold": str(fold)}, _epoch_metrics(rows))
+        child = start(f"{result.system} {fold}", {**about, "fold": fold, "mlflow.parentRunId": parent})
+        log(child, {**result.params, "fold": fold}, _epoch_metrics(rows))
         client.set_terminated(child)
     client.set_terminated(parent)
     client.log_batch(parent, tags=[RunTag(COMPLETE_TAG, "true")])
 
 
-def _folds(history: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
+def _folds(history: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     if "fold" in history:
-        for fold in sorted(history["fold"].unique()):
-            yield int(fold), history[history["fold"] == fold]
+        for fold in history["fold"].unique():
+            yield str(fold), history[history["fold"] == fold]
 
 
 def _epoch_metrics(history: pd.DataFrame) -> list[tuple[str, float, int]]:

@@ -1,0 +1,218 @@
+"""The site is complete, links only to itself, escapes what it is told, and is the same twice."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.synthetic_results import write_dataset, write_repository
+from vultus.core import registry
+from vultus.core.config import load_params
+from vultus.core.loop import TrainConfig
+from vultus.core.registry import Card
+from vultus.core.system import System
+from vultus.report.collect import read_dataset, read_media
+from vultus.report.site import build_site, duration, number, paper_comparison
+
+
+@dataclass(frozen=True)
+class Config:
+    unit: int = 8
+    xi: float = 0.56
+
+
+def _card(key: str) -> Card:
+    return Card(
+        key=key,
+        family="action_units",
+        title=f"The <{key}> paper",
+        authors="A. Author",
+        venue="Conference",
+        year=2018,
+        identifier="arXiv 1234.5678",
+        config=Config,
+        system=System,
+        train=TrainConfig(),
+        datasets=("world",),
+        protocol="world",
+        headline=("F1", "Accuracy", "NME"),
+        role="baseline" if key == "hog_svm" else "system",
+        paper_values={"bp4d": {"F1": 0.6, "PSNR": 30.0}},
+        reconstructed=("The mask is drawn from detached points.",),
+    )
+
+
+class _Links(HTMLParser):
+    """Collects what a page refers to, and pictures without words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.wordless: list[str] = []
+        self.headings: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.links += [str(values[name]) for name in ("href", "src", "srcset") if values.get(name)]
+        if tag == "img" and not values.get("alt"):
+            self.wordless.append(str(values.get("src")))
+        if tag in ("h1", "h2", "h3"):
+            self.headings.append(tag)
+
+
+def _parse(page: Path) -> _Links:
+    parser = _Links()
+    parser.feed(page.read_text())
+    return parser
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_repository(tmp_path, ("jaa_net", "hog_svm"))
+    write_dataset(tmp_path)
+    monkeypatch.setattr(registry, "get", _card)
+    return tmp_path
+
+
+def _build(root: Path, name: str = "site") -> Path:
+    build_site(root, root / name, load_params(root / "params.yaml"))
+    return root / name
+
+
+def test_every_link_leads_to_a_file_of_the_site(root: Path) -> None:
+    site = _build(root)
+    pages = sorted(site.rglob("*.html"))
+    assert [str(page.relative_to(site)) for page in pages] == [
+        "datasets/world.html",
+        "index.html",
+        "systems/hog_svm.html",
+        "systems/jaa_net.html",
+    ]
+    for page in pages:
+        for link in _parse(page).links:
+            if not link.startswith("#"):
+                assert (page.parent / link).resolve().is_relative_to(site.resolve()), link
+                assert (page.parent / link).is_file(), link
+
+
+def test_nothing_comes_from_the_network(root: Path) -> None:
+    for file in _build(root).rglob("*"):
+        if file.suffix in (".html", ".css"):
+            assert not re.search(r"(https?:)?//\w", file.read_text()), file
+
+
+def test_pictures_have_words_and_headings_descend_by_one(root: Path) -> None:
+    for page in _build(root).rglob("*.html"):
+        parsed = _parse(page)
+        assert parsed.wordless == []
+        levels = [int(tag[1]) for tag in parsed.headings]
+        assert levels.count(1) == 1
+        assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_numbers_stand_with_their_intervals(root: Path) -> None:
+    site = _build(root)
+    row = pd.read_csv(root / "reports/systems/jaa_net/results.csv").set_index("metric").loc["F1"]
+    shown = f'<b>{row["value"]:.3f}</b><span class="interval">{row["low"]:.3f} – {row["high"]:.3f}</span>'
+    assert shown in (site / "index.html").read_text()
+    assert shown in (site / "systems/jaa_net.html").read_text()
+
+
+def test_synthetic_results_say_so_on_every_page_that_shows_them(root: Path) -> None:
+    for page in _build(root).rglob("*.html"):
+        assert "ynthetic" in page.read_text(), page
+
+
+def test_charts_say_so_too(root: Path) -> None:
+    site = _build(root)
+    charts = [path for path in (site / "figures").glob("*.svg") if not path.name.startswith("curves")]
+    assert charts
+    assert all("(synthetic)" in path.read_text() for path in charts)
+
+
+def test_text_from_files_is_escaped(root: Path) -> None:
+    site = _build(root)
+    assert "video/&lt;p99&gt;.mp4" in (site / "datasets/world.html").read_text()
+    page = (site / "systems/jaa_net.html").read_text()
+    assert "Where &lt;b&gt;it&lt;/b&gt; looks." in page
+    assert "The &lt;jaa_net&gt; paper" in page
+
+
+def test_configuration_marks_what_differs_from_the_paper(root: Path) -> None:
+    page = (_build(root) / "systems/jaa_net.html").read_text()
+    rows = re.findall(r"<tr( class=\"current\")?><th scope=\"row\"><code>(\w+)</code>", page)
+    assert {name: bool(mark) for mark, name in rows} == {"unit": True, "xi": False}
+
+
+def test_the_papers_numbers_come_with_a_reason(root: Path) -> None:
+    from vultus.report.collect import read_system
+
+    params = load_params(root / "params.yaml")
+    system = read_system(root, "jaa_net", params["systems"]["jaa_net"], synthetic=True)
+    (line,) = paper_comparison(system)
+    assert (line.dataset, line.metric, line.paper) == ("bp4d", "F1", 0.6)
+    assert "not comparable" in line.reason
+
+
+def test_two_builds_have_the_same_bytes(root: Path) -> None:
+    def digests(site: Path) -> dict[str, str]:
+        files = [path for path in site.rglob("*") if path.is_file()]
+        return {str(path.relative_to(site)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    assert digests(_build(root, "one")) == digests(_build(root, "two"))
+
+
+def test_a_repository_where_nothing_ran_has_a_site_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    write_repository(tmp_path)
+    shutil.rmtree(tmp_path / "models")
+    shutil.rmtree(tmp_path / "reports")
+    monkeypatch.setattr(registry, "get", _card)
+    site = _build(tmp_path)
+    assert "No results" in (site / "systems/jaa_net.html").read_text()
+    assert "Not validated yet" in (site / "datasets/world.html").read_text()
+
+
+def test_statistics_count_people_not_clips(root: Path) -> None:
+    statistics = dict(read_dataset(root, "world").statistics)
+    assert statistics["people"] == "6"
+    assert statistics["people in group test"] == "2"
+    assert statistics["annotated frames"] == "60"
+
+
+def test_base_rates_come_with_the_range_over_people(root: Path) -> None:
+    rates = read_dataset(root, "world").base_rates.set_index("au")
+    frames = pd.read_parquet(root / "data/tables/world/valid/frames.parquet")
+    by_person = frames.groupby("clip_id")["au12_occurrence"].mean()
+    assert rates.loc["AU12", "rate"] == pytest.approx(float(frames["au12_occurrence"].mean()))
+    assert rates.loc["AU12", "low"] == pytest.approx(float(by_person.min()))
+    assert rates.loc["AU12", "high"] == pytest.approx(float(by_person.max()))
+
+
+def test_media_keep_the_order_of_their_captions(tmp_path: Path) -> None:
+    for name in ("a.png", "b_two.png", "c.mp4", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "captions.json").write_text(json.dumps({"c.mp4": "Film", "a.png": "First"}))
+    media = read_media(tmp_path)
+    assert [(one.path.name, one.caption, one.is_film) for one in media] == [
+        ("c.mp4", "Film", True),
+        ("a.png", "First", False),
+        ("b_two.png", "b two", False),
+    ]
+
+
+def test_numbers_and_durations_as_text() -> None:
+    assert number(None) == number(float("nan")) == duration(float("nan")) == "–"
+    assert number(0.12345) == "0.123"
+    assert [duration(s) for s in (3.2, 200.0, 7200.0)] == ["3 s", "3 min", "2.0 h"]

@@ -1,0 +1,277 @@
+"""The pages: an overview, one page a data set, one page a system, and the pictures they show."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from vultus.core import registry
+from vultus.report import figures
+from vultus.report.collect import DatasetReport, Medium, SystemReport, read_dataset, read_system
+
+TEMPLATES = Path(__file__).parent / "templates"
+QUARANTINE_SHOWN = 200
+"""Rows of the quarantine table on a page; the whole table is in the data set's folder."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawn chart: two files relative to the site's root, and what a reader who cannot see it is told."""
+
+    light: str
+    dark: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class FamilyTable:
+    """The systems and baselines of a family on one data set, compared."""
+
+    family: str
+    dataset: str
+    synthetic: bool
+    metrics: tuple[str, ...]
+    systems: list[SystemReport]
+    parts: list[tuple[str, list[str], dict[str, dict[str, float]]]]
+    """For each metric that has parts: (metric, names of the parts, {system: {part: value}})."""
+    chart: Chart | None
+
+
+def build_site(root: Path, out: Path, params: Mapping[str, Any]) -> int:
+    """Write the site into ``out`` (which must not exist) and return its number of pages.
+
+    Args:
+        root: repository root; only result files below it are read.
+        out: new folder; everything in it refers to itself by relative links.
+        params: the content of ``params.yaml``.
+    """
+    for folder in (out / "datasets", out / "systems", out / "figures", out / "media"):
+        folder.mkdir(parents=True)
+    shutil.copy(TEMPLATES / "style.css", out / "style.css")
+
+    datasets = [read_dataset(root, key, section) for key, section in params["datasets"].items()]
+    synthetic = {dataset.key: dataset.synthetic for dataset in datasets}
+    systems = [
+        read_system(root, key, section, synthetic.get(section["dataset"], False))
+        for key, section in params["systems"].items()
+    ]
+    systems.sort(key=lambda system: (system.card.family, system.card.role == "baseline", system.card.year))
+    families = _family_tables(systems, out)
+    pages = _Pages(out, datasets=datasets, systems=systems, seed=params["seed"])
+
+    cover = next((_copied(dataset.media, out, dataset.key) for dataset in datasets if dataset.media), [])
+    pages.write("index.html", "overview.html", families=families, cover=cover)
+    for dataset in datasets:
+        pages.write(
+            f"datasets/{dataset.key}.html",
+            "dataset.html",
+            dataset=dataset,
+            media=_copied(dataset.media, out, dataset.key),
+            crops=_crop_sheet(dataset, out),
+            base_rates=_base_rate_chart(dataset, out),
+            quarantine=dataset.quarantine.head(QUARANTINE_SHOWN).to_dict("records"),
+            failed=dataset.failed.head(QUARANTINE_SHOWN).to_dict("records"),
+        )
+    for system in systems:
+        pages.write(
+            f"systems/{system.card.key}.html",
+            "system.html",
+            system=system,
+            media=_copied(system.media, out, system.card.key),
+            curves=_curves(system, out),
+            part_charts=_part_charts(system, out),
+            compared=next((family for family in families if system in family.systems), None),
+            paper=paper_comparison(system),
+        )
+    return pages.count
+
+
+@dataclass(frozen=True)
+class PaperNumber:
+    """A number of the paper, ours beside it where there is one, and why they differ."""
+
+    dataset: str
+    metric: str
+    paper: float
+    ours: float
+    reason: str
+
+
+def paper_comparison(system: SystemReport) -> list[PaperNumber]:
+    """The paper's numbers with ours beside them, and in words why they differ or why ours is absent."""
+    ours = {str(row["metric"]): row for row in system.rows.to_dict("records")}
+    lines = []
+    for dataset, values in system.card.paper_values.items():
+        for metric, paper in values.items():
+            row = ours.get(metric)
+            if row is None:
+                continue
+            if dataset == system.dataset:
+                reason = "same data set and protocol; the parts named above are reconstructed, and one seed was run"
+            elif system.synthetic:
+                reason = (
+                    f"ours is measured on synthetic people with the embedded preset, the paper's on {dataset}: "
+                    f"not comparable; place {dataset} and train with params/paper.yaml to run the paper's protocol"
+                )
+            else:
+                reason = f"ours is measured on {system.dataset}, the paper's on {dataset}: not comparable"
+            lines.append(PaperNumber(dataset, metric, paper, float(row["value"]), reason))
+    return lines
+
+
+class _Pages:
+    """Writes pages from templates with what all of them share."""
+
+    def __init__(self, out: Path, **shared: Any) -> None:
+        self.out = out
+        self.count = 0
+        self.environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=jinja2.StrictUndefined,
+        )
+        self.environment.filters |= {"number": number, "duration": duration, "words": words}
+        self.environment.globals |= shared
+
+    def write(self, name: str, template: str, **values: Any) -> None:
+        """Render one page; ``up`` leads from it to the site's root."""
+        up = "../" * name.count("/")
+        html = self.environment.get_template(template).render(up=up, page=name, **values)
+        (self.out / name).write_text(html)
+        self.count += 1
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number for a table; a dash where there is none."""
+    if value is None or pd.isna(value):
+        return "–"
+    return f"{float(value):.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a reader says them."""
+    if math.isnan(seconds):
+        return "–"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def words(key: str) -> str:
+    """``action_units`` -> ``action units``."""
+    return key.replace("_", " ")
+
+
+def _copied(media: Sequence[Medium], out: Path, owner: str) -> list[Medium]:
+    """The same media, copied into the site; paths relative to its root."""
+    folder = out / "media" / owner
+    folder.mkdir(parents=True, exist_ok=True)
+    for medium in media:
+        if not (folder / medium.path.name).exists():
+            shutil.copy(medium.path, folder / medium.path.name)
+    return [Medium(Path("media") / owner / medium.path.name, medium.caption) for medium in media]
+
+
+def _chart(paths: Sequence[Path], out: Path, alt: str) -> Chart:
+    light, dark = (str(path.relative_to(out)) for path in paths)
+    return Chart(light, dark, alt)
+
+
+def _family_tables(systems: Sequence[SystemReport], out: Path) -> list[FamilyTable]:
+    tables = []
+    for family in registry.families():
+        members = [system for system in systems if system.card.family == family]
+        for dataset in sorted({system.dataset for system in members}):
+            here = [system for system in members if system.dataset == dataset]
+            tables.append(_family_table(family, dataset, here, out))
+    return tables
+
+
+def _family_table(family: str, dataset: str, systems: list[SystemReport], out: Path) -> FamilyTable:
+    metrics = tuple(dict.fromkeys(name for system in systems for name in system.card.headline))
+    values: dict[str, dict[str, dict[str, float]]] = {}
+    for system in systems:
+        for whole, rows in system.parts().items():
+            values.setdefault(whole, {})[system.card.key] = dict(zip(rows["part"], rows["value"], strict=True))
+    parts = [
+        (whole, list(dict.fromkeys(part for of_system in by_system.values() for part in of_system)), by_system)
+        for whole, by_system in values.items()
+        if whole in metrics
+    ]
+    return FamilyTable(
+        family=family,
+        dataset=dataset,
+        synthetic=any(system.synthetic for system in systems),
+        metrics=metrics,
+        systems=systems,
+        parts=parts,
+        chart=_headline_chart(family, dataset, metrics, systems, out),
+    )
+
+
+def _headline_chart(
+    family: str, dataset: str, metrics: tuple[str, ...], systems: Sequence[SystemReport], out: Path
+) -> Chart | None:
+    shown = [(system, system.metrics(metrics[:1])) for system in systems if metrics]
+    shown = [(system, rows) for system, rows in shown if len(rows)]
+    if not shown:
+        return None
+    rows = pd.concat([rows for _, rows in shown])
+    labels = [system.card.key for system, _ in shown]
+    note = " (synthetic)" if shown[0][0].synthetic else ""
+    series = figures.Series(metrics[0], list(rows["value"]), list(rows["low"]), list(rows["high"]))
+    drawn = figures.draw_intervals(
+        labels, series, f"{metrics[0]} on {dataset}{note}, 95 % interval", out / "figures", f"{family}-{dataset}"
+    )
+    told = ", ".join(f"{label} {value:.3f}" for label, value in zip(labels, rows["value"], strict=True))
+    return _chart(drawn, out, f"{metrics[0]} of each system with its interval: {told}")
+
+
+def _base_rate_chart(dataset: DatasetReport, out: Path) -> Chart | None:
+    rates = dataset.base_rates
+    if rates.empty:
+        return None
+    series = figures.Series("rate", list(rates["rate"]), list(rates["low"]), list(rates["high"]))
+    axis = "share of coded frames" + (" (synthetic)" if dataset.synthetic else "")
+    drawn = figures.draw_bars(list(rates["au"]), [series], axis, out / "figures", f"rates-{dataset.key}")
+    told = ", ".join(f"{au} {rate:.0%}" for au, rate in zip(rates["au"], rates["rate"], strict=True))
+    return _chart(drawn, out, f"How often each action unit is present: {told}")
+
+
+def _crop_sheet(dataset: DatasetReport, out: Path) -> str | None:
+    name = f"media/{dataset.key}/aligned_faces.jpg"
+    if dataset.crops is None or not figures.draw_crop_sheet(dataset.crops, out / name):
+        return None
+    return name
+
+
+def _curves(system: SystemReport, out: Path) -> Chart | None:
+    if system.history.empty:
+        return None
+    names = list(dict.fromkeys(system.history["name"]))
+    stem = f"curves-{system.card.key}"
+    drawn = figures.draw_curves(system.history, names, out / "figures", stem)
+    return _chart(drawn, out, f"{', '.join(names)} after each epoch, for training and validation people")
+
+
+def _part_charts(system: SystemReport, out: Path) -> list[tuple[str, Chart]]:
+    charts = []
+    for whole, rows in system.parts().items():
+        if len(rows) > 40:
+            continue
+        series = figures.Series(whole, list(rows["value"]), list(rows["low"]), list(rows["high"]))
+        axis = whole + (" (synthetic)" if system.synthetic else "")
+        stem = f"parts-{system.card.key}-{whole}".replace(" ", "_")
+        drawn = figures.draw_bars(list(rows["part"]), [series], axis, out / "figures", stem)
+        told = ", ".join(f"{part} {value:.2f}" for part, value in zip(rows["part"], rows["value"], strict=True))
+        charts.append((whole, _chart(drawn, out, f"{whole}: {told}")))
+    return charts
