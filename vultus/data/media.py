@@ -300,34 +300,48 @@ class Video:
         Raises:
             MediaError: the file cannot be decoded, ends early, or has no such frame.
         """
+        wanted = None if indices is None else set(indices)
+        if wanted is not None and not wanted:
+            return
+        count = 0
+        for index, zero_pts, frame in self._decoded():
+            count = index + 1
+            if wanted is None or index in wanted:
+                rgb = _upright(frame.to_ndarray(format="rgb24"), frame.rotation)
+                yield index, self._centre_s(index, frame, zero_pts), rgb
+            if wanted is not None and index == max(wanted):
+                return
+        if wanted is not None:
+            reason = f"has {count} frames and none at position {max(wanted)}"
+            raise MediaError(self.path, reason, "correct the frame number or restore the file")
+
+    def count_frames(self) -> int:
+        """Decode the whole file, without converting colours, and count its frames.
+
+        Raises:
+            MediaError: the file cannot be decoded or ends early.
+        """
+        return sum(1 for _ in self._decoded())
+
+    def _decoded(self) -> Iterator[tuple[int, int, Any]]:
+        """Position, time stamp of the first frame, and FFmpeg's frame."""
         import av
 
-        wanted = None if indices is None else set(indices)
-        last = None if wanted is None else max(wanted, default=-1)
-        index = -1
-        if last == -1:
-            return
+        count = 0
         # A fresh container for each pass: seeking back to 0 loses the first frames of an MPEG program stream.
         with _open_av(self.path) as container:
             stream = _stream(container, self.path, "video")
             stream.codec_context.thread_count = 1
             try:
-                for index, frame in enumerate(container.decode(stream)):
-                    if wanted is None or index in wanted:
-                        rgb = _upright(frame.to_ndarray(format="rgb24"), frame.rotation)
-                        yield index, self._centre_s(index, frame, stream.start_time or 0), rgb
-                    if index == last:
-                        return
+                for frame in container.decode(stream):
+                    count += 1
+                    yield count - 1, stream.start_time or 0, frame
             except av.error.FFmpegError as error:
-                reason = f"cannot be decoded after {index + 1} frames ({_reason(error)})"
+                reason = f"cannot be decoded after {count} frames ({_reason(error)})"
                 raise MediaError(self.path, reason, _COPY_AGAIN) from None
         # One frame of grace: some muxers count a frame that an edit list then hides.
-        if index + 2 < self.declared_frames:
-            reason = f"ends after {index + 1} of {self.declared_frames} frames"
-            raise MediaError(self.path, reason, _COPY_AGAIN)
-        if last is not None:
-            reason = f"has {index + 1} frames and none at position {last}"
-            raise MediaError(self.path, reason, "correct the frame number or restore the file")
+        if count + 1 < self.declared_frames:
+            raise MediaError(self.path, f"ends after {count} of {self.declared_frames} frames", _COPY_AGAIN)
 
     def _centre_s(self, index: int, frame: Any, zero_pts: int) -> float:
         fps = self.info.fps or PICTURES_FPS

@@ -96,9 +96,8 @@ class ClipTables:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        absent = [name for name in SCHEMAS if not (self.folder / f"{name}.parquet").is_file()]
-        if absent:
-            raise UserError(f"{self.folder / absent[0]}.parquet is missing: run the stage that writes it (dvc repro)")
+        if not (self.folder / "clips.parquet").is_file():
+            raise UserError(f"{self.folder / 'clips.parquet'} is missing: run the stage that writes it (dvc repro)")
         self.clips = read_frame(self.folder / "clips.parquet")
         self._files: dict[str, pq.ParquetFile] = {}
         self._groups: dict[str, list[tuple[str, str]]] = {}
@@ -112,11 +111,19 @@ class ClipTables:
 
     def frames(self, clip_id: str, columns: list[str] | None = None) -> pa.Table:
         """The rows of ``frames`` of one clip, by frame; empty if none is annotated."""
-        return self._rows("frames", clip_id, columns).sort_by("frame")
+        return self.rows("frames", clip_id, columns).sort_by("frame")
 
     def units(self, clip_id: str) -> pa.Table:
         """The rows of ``units`` of one clip, by start."""
-        return self._rows("units", clip_id, None).sort_by("start_s")
+        return self.rows("units", clip_id).sort_by("start_s")
+
+    def rows(self, name: str, clip_id: str, columns: list[str] | None = None) -> pa.Table:
+        """The rows of a table of one clip, in the order of the file."""
+        file = self._file(name)
+        groups = [g for g, (low, high) in enumerate(self._groups[name]) if low <= clip_id <= high]
+        wanted = None if columns is None else list(dict.fromkeys(["clip_id", "frame", *columns]))
+        table = file.read_row_groups(groups, columns=wanted)
+        return table.filter(pc.equal(table["clip_id"], clip_id))
 
     def quarantine(self) -> pd.DataFrame:
         """What was left out, and why."""
@@ -139,13 +146,6 @@ class ClipTables:
             ]
             self._files[name] = file
         return self._files[name]
-
-    def _rows(self, name: str, clip_id: str, columns: list[str] | None) -> pa.Table:
-        file = self._file(name)
-        groups = [g for g, (low, high) in enumerate(self._groups[name]) if low <= clip_id <= high]
-        wanted = None if columns is None else list(dict.fromkeys(["clip_id", "frame", *columns]))
-        table = file.read_row_groups(groups, columns=wanted)
-        return table.filter(pc.equal(table["clip_id"], clip_id))
 
 
 def read_frame(path: Path) -> pd.DataFrame:

@@ -1,0 +1,88 @@
+"""The embedded world, as its stage writes it: clips, frames and units are tables already.
+
+The adapter passes rows through clip by clip, notes where each was read, and puts frames and units of unknown clips into
+quarantine. Columns that the files lack are null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vultus.core.errors import UserError
+from vultus.data.parquet import ClipTables
+from vultus.data.sources.rows import ClipRows, quarantined
+from vultus.data.tables import CLIPS, FRAMES, SCHEMAS, UNITS
+
+
+@dataclass(frozen=True)
+class Options:
+    """The world needs none: its files say everything."""
+
+
+def read(root: Path, options: Options) -> Iterator[ClipRows]:
+    """Yield the clips of ``clips.parquet`` with their frames and units.
+
+    Raises:
+        UserError: a table is missing.
+    """
+    for name in ("clips", "frames", "units"):
+        if not (root / f"{name}.parquet").is_file():
+            raise UserError(f"{root / name}.parquet is missing: run the stage world (dvc repro world)")
+    tables = ClipTables(root)
+    known = set(tables.clips["clip_id"])
+    lines = {name: _lines_by_clip(root / f"{name}.parquet") for name in ("frames", "units")}
+    for name, by_clip in lines.items():
+        strangers = [
+            quarantined(
+                name,
+                f"{name}.parquet",
+                "its clip is not in clips.parquet: write the data set again",
+                row=int(line),
+                clip_id=clip_id,
+            )
+            for clip_id in by_clip.keys() - known
+            for line in by_clip[clip_id]
+        ]
+        yield ClipRows(quarantine=strangers)
+    for record in tables.records():
+        clip_id = record["clip_id"]
+        frames = _with_lines(tables.rows("frames", clip_id), "frames", lines["frames"].get(clip_id))
+        units = _with_lines(tables.rows("units", clip_id), "units", lines["units"].get(clip_id))
+        clip = {name: record.get(name) for name in CLIPS.names if name != "dataset"}
+        yield ClipRows(clip, frames, units.to_pylist())
+
+
+def _lines_by_clip(path: Path) -> dict[str, np.ndarray[Any, np.dtype[np.int64]]]:
+    """Row numbers from 1 of each clip, in the order of the file."""
+    ids = pq.read_table(path, columns=["clip_id"])["clip_id"].combine_chunks().dictionary_encode()
+    codes = ids.indices.to_numpy()
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(len(ids.dictionary) + 1))
+    return {
+        clip_id: order[starts[i] : starts[i + 1]].astype(np.int64) + 1
+        for i, clip_id in enumerate(ids.dictionary.to_pylist())
+    }
+
+
+def _with_lines(table: pa.Table, name: str, lines: np.ndarray[Any, np.dtype[np.int64]] | None) -> pa.Table:
+    schema = {"frames": FRAMES, "units": UNITS}[name]
+    given = {
+        "source_file": pa.array([f"{name}.parquet"] * table.num_rows, pa.string()),
+        "source_row": pa.array(np.zeros(0, np.int64) if lines is None else lines, pa.int64()),
+    }
+    columns = []
+    for field in SCHEMAS[name]:
+        if field.name in given:
+            columns.append(given[field.name])
+        elif field.name in table.column_names:
+            columns.append(table[field.name].cast(field.type))
+        else:
+            columns.append(pa.nulls(table.num_rows, field.type))
+    return pa.table(columns, schema=schema)
