@@ -18,7 +18,7 @@ from vultus.world.skin_mesh import Index, SkinMesh
 EYE_CHART_RAD = 1.75
 """Angle from the eyeball's forward pole at the border of its chart."""
 TEETH = 12
-"""Teeth of a row; tooth k covers u in k/12 .. (k + 1)/12 of the row's chart, v runs from the gum (0) to the edge (1)."""
+"""Teeth of a row; tooth k covers u in k/12 .. (k + 1)/12 of the row's chart, v runs from gum (0) to edge (1)."""
 GUM_V = 0.3
 """Gum above this v of the teeth's chart, enamel below."""
 TEETH_Z = 2.72
@@ -129,9 +129,9 @@ def mouth_bag(skin: SkinMesh) -> Part:
     up = np.sin(turn)  # 1 upper midline, -1 lower midline, 0 corners; column 0 is the image-left corner
     side = -np.cos(turn)
     steps = (  # x, y, z of an ellipse about the mouth's midline
-        (2.45, 0.16, -0.22),
-        (2.75, 0.95, -0.42),
-        (3.0, 1.75, -1.6),
+        (2.2, 0.12, -0.3),
+        (2.15, 0.8, -0.75),
+        (2.7, 1.75, -1.7),
         (2.6, 1.9, -3.6),
         (1.6, 1.3, -6.0),
     )
@@ -139,7 +139,7 @@ def mouth_bag(skin: SkinMesh) -> Part:
     centre_y = rim[0, 1]
     for i, (width, height, depth) in enumerate(steps):
         blend = 0.0 if i else 1.0  # the first row still follows the lips
-        x = blend * rim[:, 0] * 1.04 + (1 - blend) * width * side
+        x = blend * rim[:, 0] * 0.97 + (1 - blend) * width * side
         y = blend * (rim[:, 1] + height * up) + (1 - blend) * (centre_y - 0.1 + height * up)
         z = rim[:, 2] * max(0.0, 1.0 - 0.28 * i) + (1 - max(0.0, 1.0 - 0.28 * i)) * 2.6 + depth
         rows.append(np.c_[x, y, z])

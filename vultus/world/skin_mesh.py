@@ -10,6 +10,7 @@ the face.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,7 +25,7 @@ from vultus.world.anthropometry import Array
 Index = NDArray[np.int32]
 
 EYE_COLUMNS = 24
-"""Vertices of a lid rim: 0 inner corner, 1..11 upper lid, 12 outer corner, 13..23 lower lid back to the inner corner."""
+"""Vertices of a lid rim: 0 inner corner, 1..11 upper lid, 12 outer corner, 13..23 lower lid back inwards."""
 EYE_STEPS = (0.0, 0.09, 0.2, 0.34, 0.52, 0.75, 1.0)
 """Rings from the lid rim (0) to an ellipse around the eye (1)."""
 LIP_COLUMNS = 40
@@ -38,12 +39,12 @@ NECK_CONE_RAD = np.radians(35.0)
 
 _NOSTRIL = (0.64, -4.42, 3.62)
 _DENSITY = (  # centre, radius within which the spacing holds, spacing (all cm)
-    ((0.0, -3.6, 4.2), 1.8, 0.20),
-    ((1.7, -3.9, 3.0), 0.9, 0.20),
-    ((3.1, 0.3, 1.6), 2.6, 0.36),
-    ((0.0, -7.0, 3.3), 3.6, 0.38),
-    ((0.0, -10.0, 2.8), 1.5, 0.42),
-    ((0.0, 3.5, 2.4), 3.0, 0.50),
+    ((0.0, -3.6, 4.2), 1.8, 0.16),
+    ((1.7, -3.9, 3.0), 0.9, 0.15),
+    ((3.1, 0.3, 1.6), 2.6, 0.28),
+    ((0.0, -7.0, 3.3), 3.6, 0.30),
+    ((0.0, -10.0, 2.8), 1.5, 0.34),
+    ((0.0, 3.5, 2.4), 3.0, 0.42),
 )
 
 
@@ -126,7 +127,7 @@ def _mouth_flat() -> Array:
     border = np.concatenate([upper, lower[-2::-1]])
     angle = np.pi * (0.5 - np.arange(21) / 20.0)
     centre = np.array([0.0, inner[10, 1]])
-    outer = centre + np.c_[3.7 * np.cos(angle), np.where(np.sin(angle) > 0, 1.7, 2.2) * np.sin(angle)]
+    outer = centre + np.c_[3.4 * np.cos(angle), np.where(np.sin(angle) > 0, 1.6, 1.75) * np.sin(angle)]
     outer[[0, -1], 0] = 0.0
     lips = [inner + step * (border - inner) for step in LIP_STEPS]
     return np.stack(lips + [border + step * (outer - border) for step in MOUTH_STEPS])
@@ -136,10 +137,10 @@ def _spacing(rays: Array) -> Array:
     """Wanted distance between vertices, in radians."""
     points = body.surface(rays)
     points[:, 0] = np.abs(points[:, 0])
-    wanted = np.full(len(rays), 1.5)
+    wanted = np.full(len(rays), 1.3)
     for centre, radius, spacing in _DENSITY:
         beyond = np.maximum(0.0, np.linalg.norm(points - centre, axis=1) - radius)
-        wanted = np.minimum(wanted, spacing + 0.13 * beyond)
+        wanted = np.minimum(wanted, spacing + 0.11 * beyond)
     return wanted / np.linalg.norm(points - body.CENTRE, axis=1)
 
 
@@ -183,15 +184,16 @@ def _stereographic(rays: Array) -> Array:
     return np.c_[rays[:, 0], -rays[:, 2]] / (1.0 + rays[:, 1])[:, None]
 
 
-def _midline(taken: Array) -> Array:
-    """Rays on the midline, spaced as wanted, where no fixed vertex of the midline is near."""
+def _midline(taken: Array, mouth_top: float, mouth_bottom: float) -> Array:
+    """Rays on the midline, spaced as wanted, outside the mouth's rings and where no fixed vertex is near."""
     found: list[Array] = []
     angle = -np.pi / 2 + NECK_CONE_RAD
     end = 1.5 * np.pi - NECK_CONE_RAD
     while angle < end:
         ray = np.array([[0.0, np.sin(angle), np.cos(angle)]])
         step = float(_spacing(ray)[0])
-        if np.linalg.norm(taken - ray, axis=1).min() > 0.62 * step:
+        in_mouth = mouth_bottom < 10.0 * angle < mouth_top
+        if not in_mouth and np.linalg.norm(taken - ray, axis=1).min() > 0.62 * step:
             found.append(ray[0])
         angle += step
     return np.array(found)
@@ -226,47 +228,53 @@ def skin_mesh() -> SkinMesh:
         body.directions(np.array([at[i] for i in lone])),
         neck,
     ]
-    blocks.append(_midline(np.concatenate(blocks)))
+    blocks.append(_midline(np.concatenate(blocks), mouth[-1, 0, 1], mouth[-1, -1, 1]))
     starts = np.cumsum([0, *map(len, blocks)])
     fixed = np.concatenate(blocks)
 
-    # The closed lips share their positions: for the triangulation only, open the stomion by a thin lens.
-    layout = to_flat(fixed)
-    lens = 0.06 * np.sin(np.pi * (0.5 + np.arange(21) / 20.0))
-    layout[starts[1] : starts[1] + 21, 1] += np.where(np.arange(21) <= 10, 1, 1) * lens
-    layout_rays = to_rays(layout)
+    # Rings are joined by strips; only the rest, from the outermost rings on, is triangulated by Delaunay.
+    eye_right = np.arange(starts[0], starts[1]).reshape(len(EYE_STEPS), EYE_COLUMNS)
+    half_rings = np.arange(starts[1], starts[2]).reshape(-1, 21)
+    nostril_right = np.arange(starts[2], starts[3])
+    strips = np.concatenate(
+        [
+            _ring_strips(eye_right, fixed, closed=True),
+            _ring_strips(half_rings, fixed, closed=False),
+            _nostril_cap(nostril_right),
+        ]
+    )
+    hole = np.full(starts[3], -1)
+    hole[eye_right[-1]], hole[half_rings[-1]], hole[nostril_right[:12]] = 0, 1, 2
+    open_ids = np.concatenate([np.flatnonzero(hole >= 0), np.arange(starts[3], len(fixed))])
+    hole = np.concatenate([hole[hole >= 0], np.full(len(fixed) - starts[3], -1)])
 
     candidates = np.concatenate([_fibonacci(120_000)[:22_000], _fibonacci(12_000)])
     candidates = candidates[(candidates[:, 0] > 0.01) & (candidates[:, 1] > -np.cos(NECK_CONE_RAD + 0.04))]
-    inside = np.zeros(len(candidates), bool)
-    flat_candidates = to_flat(candidates)
-    for ring in (eye[-1], np.concatenate([mouth[-1], [[0.0, mouth[-1][-1, 1]]]]), nostril[:12]):
-        inside |= _inside(ring, flat_candidates)
-    candidates = candidates[~inside]
+    openings = (eye[-1], np.concatenate([mouth[-1], [[0.0, mouth[-1, -1, 1]]]]), nostril[:12])
+    candidates = candidates[~_inside(openings, to_flat(candidates))]
     spacing = _spacing(candidates)
     order = np.random.default_rng(68).permutation(len(candidates))
     candidates, spacing = candidates[order], spacing[order]
     fill = candidates[_throw(fixed, candidates, spacing, 0.55)]
-    count = len(fixed)
-    fixed_flat = _stereographic(layout_rays)
+    border = fixed[open_ids]
+    count = len(border)
     triangles = np.empty((0, 3), np.int32)
     for iteration in range(7):
-        triangles = Delaunay(np.concatenate([fixed_flat, _stereographic(fill)])).simplices.astype(np.int32)
+        everything = np.concatenate([border, fill])
+        triangles = Delaunay(_stereographic(everything)).simplices.astype(np.int32)
         if iteration == 6:
             break
-        everything = np.concatenate([layout_rays, fill])
         total, degree = np.zeros_like(everything), np.zeros(len(everything))
         for i, j in ((0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2)):
             np.add.at(total, triangles[:, i], everything[triangles[:, j]])
             np.add.at(degree, triangles[:, i], 1.0)
-        fill = 0.4 * fill + 0.6 * total[count:] / degree[count:, None]
-        fill /= np.linalg.norm(fill, axis=1, keepdims=True)
-
-    rim = np.full(count + len(fill), -1)
-    rim[starts[0] : starts[0] + EYE_COLUMNS] = 0
-    rim[starts[1] : starts[1] + 21] = 1
-    hole = (rim[triangles] == rim[triangles[:, :1]]).all(axis=1) & (rim[triangles[:, 0]] >= 0)
-    triangles = triangles[~hole]
+        relaxed = 0.4 * fill + 0.6 * total[count:] / degree[count:, None]
+        relaxed /= np.linalg.norm(relaxed, axis=1, keepdims=True)
+        fill = np.where(_inside(openings, to_flat(relaxed))[:, None], fill, relaxed)
+    around_hole = np.concatenate([hole, np.full(len(fill), -1)])[triangles]
+    triangles = triangles[(around_hole[:, 0] < 0) | (around_hole != around_hole[:, :1]).any(axis=1)]
+    triangles = np.concatenate([open_ids, len(fixed) + np.arange(len(fill))])[triangles]
+    triangles = np.concatenate([strips, triangles])
 
     rays = np.concatenate([fixed, fill])
     points = body.surface(rays)
@@ -285,10 +293,8 @@ def skin_mesh() -> SkinMesh:
     all_points = np.concatenate([points, points[~midline] * flip])
     mirror = np.concatenate([other, np.flatnonzero(~midline)]).astype(np.int32)
     all_triangles = np.concatenate([triangles, other[triangles]])
-    _orient(all_triangles, np.concatenate([layout_rays, fill, (np.concatenate([layout_rays, fill]) * flip)[~midline]]))
+    _orient(all_triangles, all_rays)
 
-    eye_right = np.arange(starts[0], starts[1]).reshape(len(EYE_STEPS), EYE_COLUMNS)
-    half_rings = np.arange(starts[1], starts[2]).reshape(levels, 21)
     lip_rings = np.concatenate([mirror[half_rings[:, 10:0:-1]], half_rings, mirror[half_rings[:, 19:10:-1]]], axis=1)
     # columns so far: left corner ... upper midline ... right corner ... lower midline ... (left corner)
     landmarks = np.empty(68, np.int32)
@@ -300,13 +306,9 @@ def skin_mesh() -> SkinMesh:
         landmarks[number] = half_rings[len(LIP_STEPS) - 1, column]
     for number, column in zip((62, 63, 64, 65, 66), (0, 5, 10, 15, 20), strict=True):
         landmarks[number] = half_rings[0, column]
-    for number in range(68):
-        if all_points[landmarks[body.IBUG_MIRROR[number]] if False else 0, 0] < -1e9:
-            raise AssertionError
     right = {*lone, *range(42, 48), *range(51, 58), *range(62, 67)}
     for number in right:
         landmarks[body.IBUG_MIRROR[number]] = mirror[landmarks[number]]
-    nostril_right = np.arange(starts[2], starts[3])
     neck_right = np.arange(starts[4], starts[5])
     return SkinMesh(
         rays=all_rays,
@@ -322,14 +324,53 @@ def skin_mesh() -> SkinMesh:
     )
 
 
-def _inside(polygon: Array, points: Array) -> NDArray[np.bool_]:
-    """Even-odd rule: which of the points (N, 2) lie inside the closed polygon (M, 2)."""
-    start, end = polygon, np.roll(polygon, -1, axis=0)
+def _ring_strips(rings: NDArray[np.int64], rays: Array, closed: bool) -> NDArray[np.int64]:
+    """Two triangles a quad between neighbouring rings (levels, columns), cut along the shorter diagonal."""
+    after = np.roll(rings, -1, axis=1) if closed else rings[:, 1:]
+    before = rings if closed else rings[:, :-1]
+    a, b, c, d = (part.ravel() for part in (before[:-1], after[:-1], before[1:], after[1:]))
+    first = np.linalg.norm(rays[a] - rays[d], axis=1) < np.linalg.norm(rays[b] - rays[c], axis=1)
+    return np.concatenate(
+        [
+            np.where(first[:, None], np.c_[a, c, d], np.c_[a, c, b]),
+            np.where(first[:, None], np.c_[a, d, b], np.c_[b, c, d]),
+        ]
+    )
+
+
+def _nostril_cap(nostril: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Ring of 12 to ring of 8 to the centre."""
+    outer, inner, centre = nostril[:12], nostril[12:20], nostril[20]
+    triangles = [(inner[i], inner[(i + 1) % 8], centre) for i in range(8)]
+    for i in range(4):  # three outer steps against two inner ones
+        o = [outer[(3 * i + k) % 12] for k in range(4)]
+        n = [inner[(2 * i + k) % 8] for k in range(3)]
+        triangles += [
+            (o[0], o[1], n[0]),
+            (o[1], n[1], n[0]),
+            (o[1], o[2], n[1]),
+            (o[2], n[2], n[1]),
+            (o[2], o[3], n[2]),
+        ]
+    return np.array(triangles)
+
+
+def _inside(polygons: Iterable[Array], points: Array) -> NDArray[np.bool_]:
+    """Which of the points (N, 2) lie inside one of the closed polygons (M, 2), or so near one of its edges that a
+    Delaunay triangulation would leave the edge out."""
+    inside = np.zeros(len(points), bool)
     y = points[:, 1, None]
-    crosses = (start[:, 1] > y) != (end[:, 1] > y)
-    rise = np.where(end[:, 1] == start[:, 1], 1.0, end[:, 1] - start[:, 1])
-    at = start[:, 0] + (y - start[:, 1]) / rise * (end[:, 0] - start[:, 0])
-    return ((crosses & (points[:, 0, None] < at)).sum(axis=1) % 2).astype(bool)
+    for start in polygons:
+        end = np.roll(start, -1, axis=0)
+        crosses = (start[:, 1] > y) != (end[:, 1] > y)
+        rise = np.where(end[:, 1] == start[:, 1], 1.0, end[:, 1] - start[:, 1])
+        at = start[:, 0] + (y - start[:, 1]) / rise * (end[:, 0] - start[:, 0])
+        inside |= ((crosses & (points[:, 0, None] < at)).sum(axis=1) % 2).astype(bool)
+        length = np.linalg.norm(end - start, axis=1)
+        edge = (length > 0) & (np.abs(start[:, 0] + end[:, 0]) > 1e-9)
+        away = np.linalg.norm(points[:, None] - 0.5 * (start + end)[edge], axis=2)
+        inside |= (away < 0.65 * length[edge]).any(axis=1)
+    return inside
 
 
 def _orient(triangles: Index, rays: Array) -> None:
