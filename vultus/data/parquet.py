@@ -105,9 +105,13 @@ class ClipTables:
     def __reduce__(self) -> tuple[type[ClipTables], tuple[Path]]:
         return type(self), (self.folder,)
 
+    def table(self, name: str) -> pa.Table:
+        """A whole table; for clips and quarantine, which stay small."""
+        return pq.read_table(self.folder / f"{name}.parquet")
+
     def records(self) -> list[dict[str, Any]]:
         """The clips as dictionaries, null as None: what `stores.build_store` takes."""
-        return list(pq.read_table(self.folder / "clips.parquet").to_pylist())
+        return list(self.table("clips").to_pylist())
 
     def frames(self, clip_id: str, columns: list[str] | None = None) -> pa.Table:
         """The rows of ``frames`` of one clip, by frame; empty if none is annotated."""
