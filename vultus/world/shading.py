@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vultus.world.anthropometry import IRIS_RADIUS
 from vultus.world.compiled import compiled
 from vultus.world.light import lit_share
 
@@ -26,8 +27,6 @@ SKIN, LIPS, MOUTH, TEETH, TONGUE, SCLERA, EYELID, EAR, NECK, HAIR, SHOULDERS, GL
 """Codes of `Frame.mask`: `head.PARTS`, then what can lie over the face."""
 BACKGROUND = 255
 
-EYEBALL_RADIUS = 1.2
-IRIS_RADIUS = 0.59
 CHANNELS = 6
 """Of the skin chart: albedo r g b, slope of the relief along u and v in cm a unit, gloss."""
 
@@ -69,7 +68,7 @@ class Eyes(NamedTuple):
 
     centre, gaze, up: (2, 3) world; iris: (R, A, 3) albedo over radius (0..1.15 iris radii) and angle.
     lids: (2, 4, 3) upper lid margin in the world from image-left corner to image-right corner.
-    pupil: pupil radius as a share of the iris radius.
+    pupil: pupil radius as a share of the iris radius; radius: of the eyeball, cm.
     """
 
     centre: Floats
@@ -78,6 +77,7 @@ class Eyes(NamedTuple):
     iris: Floats
     lids: Floats
     pupil: float
+    radius: float
 
 
 class Mouth(NamedTuple):
@@ -156,7 +156,7 @@ def _eye_albedo(px: float, py: float, pz: float, eyes: Eyes, out: Floats, bent: 
     gx, gy, gz = eyes.gaze[near, 0], eyes.gaze[near, 1], eyes.gaze[near, 2]
     along = dx * gx + dy * gy + dz * gz
     sx, sy, sz = dx - along * gx, dy - along * gy, dz - along * gz
-    off = np.sqrt(sx * sx + sy * sy + sz * sz) * EYEBALL_RADIUS / IRIS_RADIUS
+    off = np.sqrt(sx * sx + sy * sy + sz * sz) * eyes.radius / IRIS_RADIUS
     if along < 0.0:
         off = 9.0
     # The cornea is a smaller sphere that bulges out over the iris.
@@ -216,8 +216,8 @@ def _shade(
     bx, by, bz = nx, ny, nz
     red, green, blue = point[10], point[11], point[12]
     occlusion, gloss, wrap, polish = point[8], point[9], 0.10, 24.0
-    skin = part == SKIN or part == LIPS or part == EYELID or part == EAR or part == NECK or part == HAND
-    if part == SKIN or part == LIPS:
+    skin = part in (SKIN, LIPS, EYELID, EAR, NECK, HAND)
+    if part in (SKIN, LIPS):
         _bilinear(chart, point[6], point[7], texel)
         red, green, blue, gloss = texel[0], texel[1], texel[2], texel[5]
         s = surface.slopes[triangle]
@@ -232,7 +232,7 @@ def _shade(
         bx, by, bz = bent[0], bent[1], bent[2]
         polish = 160.0
         occlusion = 0.35 + 0.65 * occlusion
-    elif part == MOUTH or part == TEETH or part == TONGUE:
+    elif part in (MOUTH, TEETH, TONGUE):
         depth = (
             (mouth.centre[0] - px) * mouth.forward[0]
             + (mouth.centre[1] - py) * mouth.forward[1]
@@ -245,7 +245,7 @@ def _shade(
     length = np.sqrt(vx * vx + vy * vy + vz * vz)
     vx, vy, vz = vx / length, vy / length, vz / length
     facing = max(bx * vx + by * vy + bz * vz, 0.0)
-    inside = part == MOUTH or part == TEETH or part == TONGUE
+    inside = part in (MOUTH, TEETH, TONGUE)
     r, g, b = 0.0, 0.0, 0.0
     shine_r, shine_g, shine_b = 0.0, 0.0, 0.0
     for i in range(light.directions.shape[0]):

@@ -1,0 +1,322 @@
+"""From a person, a scene and a performance to pictures with exact labels.
+
+A frame is drawn in this order: the mesh is deformed and posed; head and solid occluders go through the z-buffer with two
+samples a pixel in each direction; visible pixels are shaded; hair and glass are laid over; the background is put behind;
+lens, exposure, tone curve and noise make a photograph of it; a style may turn that into another domain. Labels come from
+the same vertices and depths that drew the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vultus.world.backdrop import paint_backdrop
+from vultus.world.camera import angles, rotation
+from vultus.world.genes import Genes
+from vultus.world.head import PARTS, topology
+from vultus.world.head_parts import HAIR_COLUMNS, HAIR_RINGS
+from vultus.world.light import shadow_map
+from vultus.world.muscles import deform
+from vultus.world.photograph import develop
+from vultus.world.raster import EMPTY, Fragments, rasterise, vertex_normals
+from vultus.world.scene import Scene
+from vultus.world.shading import BACKGROUND, HAIR, Eyes, Lighting, Mouth, Surface, chart_slopes, shade_surface
+from vultus.world.sitter import Sitter, chart_size, prepare, welded_normals
+from vultus.world.strands import HairSurface, shade_hair, tangents_along
+from vultus.world.wrinkles import add_creases
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+Doubles = npt.NDArray[np.float64]
+
+SAMPLES = 2
+"""Samples a pixel in each direction."""
+PIVOT = np.array([0.0, -5.0, -8.0])
+"""Where the head turns on the neck, cm, head coordinates."""
+LANDMARK_SLACK_CM = 0.6
+"""A landmark is visible where nothing lies nearer to the camera than the landmark less this."""
+
+
+@dataclass(frozen=True)
+class FrameState:
+    """What the face does in one frame.
+
+    au_intensity: (A,) float32 over ``muscles.AUS``, 0..5.
+    gaze: (2,) yaw and pitch of the eyes in the head, rad, signs as for the head.
+    pose: (6,) pitch, yaw, roll in rad, then x, y, z of the head in cm.
+    tongue: tongue parameters of the speech (`tongue.py`), or None.
+    """
+
+    au_intensity: Floats
+    gaze: npt.NDArray[Any]
+    pose: npt.NDArray[Any]
+    tongue: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture and its labels.
+
+    rgb: (H, W, 3) uint8.
+    landmarks_68: (68, 2) float32 px, exact projections, also of points that cannot be seen.
+    visible: (68,) bool, inside the picture and not behind anything.
+    pose: (6,) float32, pitch, yaw, roll (rad) and x, y, z (cm) of the head in this camera's axes (x right, y up, z
+        towards the camera, so z is negative).
+    box: (4,) float32 x0 y0 x1 y1 px, tight around the face from the hairline to the chin, cut at the picture.
+    depth: (H, W) float32 cm along the optical axis, infinity for the background.
+    mask: (H, W) uint8 part code (`shading`: head parts, then occluders), `BACKGROUND` elsewhere.
+    occluded: something other than the head covers part of the face box.
+    """
+
+    rgb: npt.NDArray[np.uint8]
+    landmarks_68: Floats
+    visible: npt.NDArray[np.bool_]
+    pose: Floats
+    box: Floats
+    depth: Floats
+    mask: npt.NDArray[np.uint8]
+    occluded: bool
+
+
+def render_clip(person: Genes, scene: Scene, states: Iterable[FrameState]) -> Iterator[Frame]:
+    """Draw the frames of a clip, one after the other.
+
+    Args:
+        person: who.
+        scene: where, in which light, through which camera, in which style.
+        states: what the face does, frame by frame.
+
+    Yields:
+        one frame a state; the same bytes for the same arguments.
+    """
+    studio = _Studio(prepare(person, chart_size(scene.camera.height)), scene)
+    for number, state in enumerate(states):
+        yield studio.frame(number, state)
+
+
+class _Studio:
+    """What stays the same during a clip."""
+
+    def __init__(self, sitter: Sitter, scene: Scene) -> None:
+        self.sitter, self.scene = sitter, scene
+        top = topology()
+        hair = top.part == HAIR
+        self.triangles = np.ascontiguousarray(top.triangles[~hair])
+        self.part = np.ascontiguousarray(top.part[~hair])
+        start, stop = top.ranges["hair"]
+        self.hair = slice(start, stop)
+        self.hair_triangles = np.ascontiguousarray(top.triangles[hair] - start)
+        self.follows = _head_weight(top.uv, top.ranges)
+        self.albedo = sitter.albedo.copy()
+        self.albedo[slice(*top.ranges["shoulders"])] = scene.shirt
+        self.gloss = sitter.gloss.copy()
+        self.gloss[slice(*top.ranges["shoulders"])] = 0.05
+        skin_vertices = np.arange(*top.ranges["skin"])
+        in_face = (np.abs(top.uv[skin_vertices] - 0.5) <= 0.4).all(1)
+        self.face_vertices = skin_vertices[in_face]
+        camera = scene.camera
+        self.background = paint_backdrop(scene.backdrop, camera.width, camera.height)
+        light = scene.light
+        self.directions = np.array([_unit(light.key_direction), _unit(light.fill_direction)], np.float32)
+        self.colours = np.array([light.key_colour, light.fill_colour], np.float32)
+        self.sky = np.array(light.sky_colour, np.float32)
+        self.ground = np.array(light.ground_colour, np.float32)
+        self.chart = np.empty_like(sitter.skin.chart)
+
+    def frame(self, number: int, state: FrameState) -> Frame:
+        sitter, scene, camera = self.sitter, self.scene, self.scene.camera
+        top = topology()
+        turn = rotation(*(float(a) for a in state.pose[:3]))
+        shift = np.asarray(state.pose[3:6], np.float64)
+        local = deform(sitter.shape, state.au_intensity, state.gaze, state.tongue)
+        world = _posed(local, turn, shift, self.follows)
+        normals = welded_normals(world, self.triangles)
+        screen = camera.project(world, SAMPLES)
+        width, height = camera.width * SAMPLES, camera.height * SAMPLES
+        solid = rasterise(screen, self.triangles, width, height)
+        light = self._lighting(world)
+        strength = sitter.wrinkles.strength(state.au_intensity)
+        add_creases(sitter.skin.chart, sitter.wrinkles.layers, sitter.wrinkles.boxes, strength, self.chart)
+        surface = Surface(
+            world,
+            normals,
+            self.albedo,
+            sitter.occlusion,
+            self.gloss,
+            top.uv,
+            self.triangles,
+            self.part,
+            chart_slopes(world, top.uv, self.triangles),
+        )
+        colour, coverage = shade_surface(
+            solid.triangle,
+            solid.weights,
+            solid.depth,
+            surface,
+            self.chart,
+            light,
+            self._eyes(local, world, turn, shift, state),
+            _mouth(world, turn, top.landmark_vertices),
+            SAMPLES,
+        )
+        depth, mask = _resolve(solid, self.part)
+        picture = colour + (1 - coverage)[..., None] * self.background
+        if not sitter.bald:
+            picture = self._comb(picture, world, screen, solid, light, depth, mask)
+        rgb = develop(picture, scene, number)
+        points = camera.project(world[top.landmark_vertices])
+        return Frame(
+            rgb=rgb,
+            landmarks_68=points[:, :2].copy(),
+            visible=_visible(points, depth),
+            pose=self._pose_in_camera(turn, shift),
+            box=self._box(world),
+            depth=depth,
+            mask=mask,
+            occluded=False,
+        )
+
+    def _lighting(self, world: Floats) -> Lighting:
+        shadow = shadow_map(world, self.triangles, self.directions[0])
+        return Lighting(
+            self.scene.camera.position.astype(np.float32),
+            self.directions,
+            self.colours,
+            self.sky,
+            self.ground,
+            shadow.depth,
+            shadow.axes,
+            shadow.centre,
+            shadow.texels_per_cm,
+        )
+
+    def _comb(
+        self,
+        picture: Floats,
+        world: Floats,
+        screen: Floats,
+        solid: Fragments,
+        light: Lighting,
+        depth: Floats,
+        mask: npt.NDArray[np.uint8],
+    ) -> Floats:
+        """Lay the hair over the picture; depth and mask are updated in place where hair hides more than half."""
+        shell = np.ascontiguousarray(world[self.hair])
+        fragments = rasterise(
+            screen[self.hair], self.hair_triangles, screen_width(solid), screen_height(solid), cull_back=False
+        )
+        top = topology()
+        surface = HairSurface(
+            shell,
+            vertex_normals(shell, self.hair_triangles),
+            tangents_along(shell, HAIR_RINGS, HAIR_COLUMNS),
+            np.ascontiguousarray(top.uv[self.hair]),
+            self.hair_triangles,
+            self.sitter.strands,
+            np.array(self.sitter.complexion.hair, np.float32),
+        )
+        colour, opacity = shade_hair(
+            fragments.triangle, fragments.weights, fragments.depth, solid.depth, surface, light, SAMPLES
+        )
+        hidden = opacity > 0.5
+        mask[hidden] = HAIR
+        nearest = fragments.depth.reshape(depth.shape[0], SAMPLES, depth.shape[1], SAMPLES).min((1, 3))
+        depth[hidden] = nearest[hidden]
+        laid: Floats = picture * (1 - opacity)[..., None] + colour
+        return laid
+
+    def _eyes(self, local: Floats, world: Floats, turn: Doubles, shift: Doubles, state: FrameState) -> Eyes:
+        yaw, pitch = float(state.gaze[0]), float(state.gaze[1])
+        ahead = rotation(pitch, yaw, 0.0)
+        centres = self.sitter.shape.eye_centres.astype(np.float64)
+        lids = world[topology().landmark_vertices[[36, 37, 38, 39, 42, 43, 44, 45]]].reshape(2, 4, 3)
+        gaze = turn @ ahead[:, 2]
+        up = turn @ ahead[:, 1]
+        return Eyes(
+            ((centres - PIVOT) @ turn.T + PIVOT + shift).astype(np.float32),
+            np.stack([gaze, gaze]).astype(np.float32),
+            np.stack([up, up]).astype(np.float32),
+            self.sitter.iris,
+            lids.astype(np.float32),
+            self.sitter.pupil,
+            float(self.sitter.shape.eye_radius),
+        )
+
+    def _pose_in_camera(self, turn: Doubles, shift: Doubles) -> Floats:
+        matrix = self.scene.camera.matrix
+        origin = turn @ -PIVOT + PIVOT + shift
+        place = matrix[:3, :3].T @ (origin - matrix[:3, 3])
+        return np.array([*angles(matrix[:3, :3].T @ turn), *place], np.float32)
+
+    def _box(self, world: Floats) -> Floats:
+        points = self.scene.camera.project(world[self.face_vertices])[:, :2]
+        limit = [self.scene.camera.width - 1, self.scene.camera.height - 1]
+        return np.concatenate([np.clip(points.min(0), 0, limit), np.clip(points.max(0), 0, limit)]).astype(np.float32)
+
+
+def screen_width(fragments: Fragments) -> int:
+    return fragments.triangle.shape[1]
+
+
+def screen_height(fragments: Fragments) -> int:
+    return fragments.triangle.shape[0]
+
+
+def _unit(direction: tuple[float, float, float]) -> Doubles:
+    vector = np.array(direction, np.float64)
+    unit: Doubles = vector / np.linalg.norm(vector)
+    return unit
+
+
+def _head_weight(uv: Floats, ranges: Mapping[str, tuple[int, int]]) -> Floats:
+    """(V,) 1 for what turns with the head, 0 for the shoulders, in between down the neck."""
+    weight = np.ones(len(uv), np.float32)
+    neck, shoulders = slice(*ranges["neck"]), slice(*ranges["shoulders"])
+    down = np.clip(uv[neck, 1], 0, 1)
+    weight[neck] = 1 - down * down * (3 - 2 * down)
+    weight[shoulders] = 0
+    return weight
+
+
+def _posed(local: Floats, turn: Doubles, shift: Doubles, follows: Floats) -> Floats:
+    """Head coordinates to the world: the head turns about `PIVOT`, the shoulders stay, the neck bends between them."""
+    turned = (local - PIVOT) @ turn.T + PIVOT
+    bent = local + follows[:, None] * (turned - local)
+    moved = bent + (0.35 + 0.65 * follows[:, None]) * shift
+    return moved.astype(np.float32)
+
+
+def _mouth(world: Floats, turn: Doubles, landmarks: Ints) -> Mouth:
+    lips = world[landmarks[[61, 62, 63, 65, 66, 67]]].astype(np.float64)
+    gap = float(np.linalg.norm(lips[:3].mean(0) - lips[3:].mean(0)))
+    return Mouth(lips.mean(0).astype(np.float32), turn[:, 2].astype(np.float32), gap)
+
+
+def _resolve(fragments: Fragments, part: npt.NDArray[np.uint8]) -> tuple[Floats, npt.NDArray[np.uint8]]:
+    """Nearest depth of each pixel's samples, and the part at that sample."""
+    h, w = (side // SAMPLES for side in fragments.depth.shape)
+    depth = fragments.depth.reshape(h, SAMPLES, w, SAMPLES).transpose(0, 2, 1, 3).reshape(h, w, -1)
+    triangle = fragments.triangle.reshape(h, SAMPLES, w, SAMPLES).transpose(0, 2, 1, 3).reshape(h, w, -1)
+    nearest = depth.argmin(-1)[..., None]
+    front = np.take_along_axis(triangle, nearest, -1)[..., 0]
+    mask = np.where(front == EMPTY, BACKGROUND, part[np.maximum(front, 0)]).astype(np.uint8)
+    return np.take_along_axis(depth, nearest, -1)[..., 0], mask
+
+
+def _visible(points: Floats, depth: Floats) -> npt.NDArray[np.bool_]:
+    """(N,) bool: inside the picture, and nothing near it in front. `points`: (N, 3) px, px, cm."""
+    height, width = depth.shape
+    column, row = np.rint(points[:, 0]).astype(int), np.rint(points[:, 1]).astype(int)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    column, row = np.clip(column, 0, width - 1), np.clip(row, 0, height - 1)
+    # At a silhouette the pixel itself may belong to the background: the farthest of its neighbours decides.
+    around = [
+        depth[np.clip(row + j, 0, height - 1), np.clip(column + i, 0, width - 1)] for j in (-1, 0, 1) for i in (-1, 0, 1)
+    ]
+    free: npt.NDArray[np.bool_] = inside & (points[:, 2] < np.max(around, 0) + LANDMARK_SLACK_CM)
+    return free
