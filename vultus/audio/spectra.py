@@ -167,6 +167,8 @@ def deltas(features: npt.NDArray[np.floating], width: int = 2) -> Floats:
         (T, C).
     """
     n_frames = len(features)
+    if not n_frames:
+        return features.astype(np.float32)
     padded = np.pad(features.astype(np.float64), ((width, width), (0, 0)), mode="edge")
     slope = sum(
         n * (padded[width + n : width + n + n_frames] - padded[width - n : width - n + n_frames])
