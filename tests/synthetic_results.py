@@ -156,6 +156,12 @@ def write_dataset(root: Path, key: str = "world") -> None:
         [("clips", "video/<p99>.mp4", 3, "p99", None, "the file ends in the middle: record it again")],
         columns=["table", "file", "row", "clip_id", "frame", "reason"],
     ).to_parquet(valid / "quarantine.parquet")
+    expectations = [
+        {"expectation": "a", "columns": ["fps"], "demand": "fps is at most 1000", "checked": 6, "failed": 0},
+        {"expectation": "b", "columns": ["video"], "demand": "the file decodes", "checked": 7, "failed": 1},
+    ]
+    outcome = {"rows_in": 7, "rows_valid": 6, "rows_quarantined": 1, "expectations": expectations}
+    (valid / "validation.json").write_text(json.dumps({"tables": {"clips": outcome}}))
     write_crops(root / "data" / "features" / key / "crops", people)
     sheets = root / "data" / "raw" / key / "sheets"
     sheets.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What may be imported without what: a bare GPU image trains, the registry lists systems without torch, torchvision stays out."""
+"""What may be imported without what: a bare GPU image trains, listing systems needs no torch, torchvision stays out."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ PACKAGES = ("vultus", "stages", "flows")
 def closure(*files: str) -> set[str]:
     """Paths, relative to the repository, of all that ``files`` import, themselves included.
 
-    Imports inside functions count; those under ``if TYPE_CHECKING`` do not. A package's ``__init__.py`` counts when it holds
-    more than a docstring.
+    Imports inside functions count; those under ``if TYPE_CHECKING`` do not. A package's ``__init__.py`` counts when it
+    holds more than a docstring.
     """
     found: set[str] = set()
     waiting = list(files)

@@ -191,6 +191,15 @@ def test_statistics_count_people_not_clips(root: Path) -> None:
     assert statistics["annotated frames"] == "60"
 
 
+def test_failed_checks_come_first(root: Path) -> None:
+    checks = read_dataset(root, "world").checks
+    assert [(check.demand, check.passed) for check in checks] == [
+        ("the file decodes", False),
+        ("fps is at most 1000", True),
+    ]
+    assert "1 of 2 checks hold" in (_build(root) / "datasets/world.html").read_text()
+
+
 def test_base_rates_come_with_the_range_over_people(root: Path) -> None:
     rates = read_dataset(root, "world").base_rates.set_index("au")
     frames = pd.read_parquet(root / "data/tables/world/valid/frames.parquet")

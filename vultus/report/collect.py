@@ -36,13 +36,18 @@ class Medium:
 
 @dataclass(frozen=True)
 class Check:
-    """One expectation of the validation."""
+    """One expectation of the validation: what it demands, how many values it saw, how many did not hold."""
 
     table: str
-    name: str
-    column: str
-    passed: bool
-    left_out: int
+    columns: str
+    demand: str
+    checked: int
+    failed: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether all values held."""
+        return not self.failed
 
 
 @dataclass(frozen=True)
@@ -178,19 +183,19 @@ def read_media(folder: Path) -> list[Medium]:
 
 
 def read_checks(path: Path) -> list[Check]:
-    """The expectations in a ``validation.json``."""
-    checks = []
-    for entry in _json(path).get("checks", []):
-        checks.append(
-            Check(
-                table=str(entry["table"]),
-                name=_spoken(str(entry["expectation"]).removeprefix("expect_")),
-                column=str(entry.get("column") or ""),
-                passed=bool(entry["passed"]),
-                left_out=int(entry.get("left_out") or 0),
-            )
+    """The expectations in a ``validation.json``, those that failed first."""
+    checks = [
+        Check(
+            table=table,
+            columns=", ".join(entry["columns"]),
+            demand=str(entry["demand"]),
+            checked=int(entry["checked"]),
+            failed=int(entry["failed"]),
         )
-    return checks
+        for table, outcome in _json(path).get("tables", {}).items()
+        for entry in outcome["expectations"]
+    ]
+    return sorted(checks, key=lambda check: check.passed)
 
 
 def _statistics(valid: Path, clips: pd.DataFrame, features: Path) -> list[tuple[str, str]]:
