@@ -64,8 +64,8 @@ def decode_clips(root: Path, clips: Sequence[Mapping[str, Any]], dataset: str) -
         files = [file_hash(root / clip[name]) if clip[name] else None for name in ("video", "audio")]
         return content_hash(files, {name: clip[name] for name in _CHECKED})
 
-    home = CACHE_ROOT / dataset / "decoding"
-    store = build_store(home / "packed", clips, _DecodeClip(root), key, cache=home / "clips")
+    cache = CACHE_ROOT / dataset / "decoding"
+    store = build_store(CACHE_ROOT / "decoding" / dataset, clips, _DecodeClip(root), key, cache=cache)
     pictures = dict(iter(store.table("pictures").groupby("clip_id")))
     found = {}
     for row in store.rows.to_dict("records"):

@@ -88,24 +88,17 @@ def validate(ingested: Path, valid: Path, root: Path, dataset: str, max_quaranti
     faults: list[dict[str, Any]] = []
     suites = {name: _Suite(name) for name in outcomes}
     with TableWriter(valid) as writer:
-        good_clips = _check(
-            suites["clips"], tables.table("clips"), _clip_columns(tables.clips, decoded), outcomes, faults
-        )
-        writer.add("clips", good_clips)
-        known = set(good_clips["clip_id"].to_pylist())
-        sizes = tables.clips.set_index("clip_id")[["width_px", "height_px", "duration_s"]]
-        derive = {
-            "frames": lambda piece: _frame_columns(piece, known, decoded, sizes),
-            "units": lambda piece: _unit_columns(piece, known, sizes),
-        }
-        for name in ("frames", "units"):
-            for piece in track(tables.batches(name), f"validating {name}"):
-                derived = (
-                    _frame_columns(piece, known, decoded, sizes)
-                    if name == "frames"
-                    else _unit_columns(piece, known, sizes)
-                )
-                writer.add(name, _check(suites[name], piece, derived, outcomes, faults))
+        derived = _clip_columns(tables.clips, decoded)
+        clips = _check(suites["clips"], tables.table("clips"), derived, outcomes["clips"], faults)
+        writer.add("clips", clips)
+        known = set(clips["clip_id"].to_pylist())
+        sizes = tables.clips.drop_duplicates("clip_id").set_index("clip_id")[["width_px", "height_px", "duration_s"]]
+        for piece in track(tables.batches("frames"), "validating frames"):
+            derived = _frame_columns(piece, known, decoded, sizes)
+            writer.add("frames", _check(suites["frames"], piece, derived, outcomes["frames"], faults))
+        for piece in track(tables.batches("units"), "validating units"):
+            derived = _unit_columns(piece, known, sizes)
+            writer.add("units", _check(suites["units"], piece, derived, outcomes["units"], faults))
         writer.add("quarantine", [*before.astype(object).where(before.notna(), None).to_dict("records"), *faults])
         result = _summary(dataset, suites, outcomes, before, faults, tables, max_quarantined)
         if result["quarantined_share"] > max_quarantined:
@@ -270,11 +263,10 @@ def _check(
     suite: _Suite,
     piece: pa.Table,
     derived: Mapping[str, Any],
-    outcomes: dict[str, Outcome],
+    outcome: Outcome,
     faults: list[dict[str, Any]],
 ) -> pa.Table:
     """The rows of a piece that pass; the others are added to ``faults``."""
-    outcome = outcomes[suite.name]
     flat = [f.name for f in piece.schema if not pa.types.is_fixed_size_list(f.type)]
     frame = piece.select(flat).to_pandas().assign(**derived, not_a_number=_not_a_number(piece.select(flat)))
     reasons = suite.run(frame, outcome) if piece.num_rows else {}
