@@ -17,7 +17,11 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 Colour = tuple[float, float, float]
 
-SHADOW_SIDE = 160
+SHADOW_SIDE = 192
+SHADOW_REACH_CM = 19.0
+"""Half side of what a shadow map covers around its centre; what lies outside is lit."""
+RECEIVER_OFFSET_CM = 0.30
+"""A point looks for its shadow this far above its surface, so that a surface does not shade itself."""
 SHADOW_FAR = 200.0
 """Depth in cm of the empty part of a shadow map; the light's camera stands 100 cm from the head's centre."""
 
@@ -67,7 +71,12 @@ def frame_towards(direction: npt.NDArray[np.float32] | Colour) -> Floats:
 
 
 def shadow_map(
-    vertices: Floats, triangles: Ints, direction: npt.NDArray[np.float32] | Colour, side: int = SHADOW_SIDE
+    vertices: Floats,
+    triangles: Ints,
+    direction: npt.NDArray[np.float32] | Colour,
+    side: int = SHADOW_SIDE,
+    centre: npt.NDArray[np.float32] | None = None,
+    reach_cm: float = np.inf,
 ) -> ShadowMap:
     """Depth picture of the mesh from a distant light.
 
@@ -76,12 +85,14 @@ def shadow_map(
         triangles: (T, 3).
         direction: (3,) from the mesh to the light.
         side: texels in each direction.
+        centre: (3,) middle of the map; the middle of the mesh unless given.
+        reach_cm: the map covers at most this far from the centre.
     """
     axes = frame_towards(direction)
-    low, high = vertices.min(0), vertices.max(0)
-    centre = ((low + high) / 2).astype(np.float32)
+    if centre is None:
+        centre = ((vertices.min(0) + vertices.max(0)) / 2).astype(np.float32)
     local = (vertices - centre) @ axes.T
-    scale = (side / 2 - 2) / max(float(np.abs(local[:, :2]).max()), 1e-3)
+    scale = (side / 2 - 2) / min(max(float(np.abs(local[:, :2]).max()), 1e-3), reach_cm)
     screen = np.stack(
         [side / 2 - 0.5 + local[:, 0] * scale, side / 2 - 0.5 - local[:, 1] * scale, 100.0 - local[:, 2]], 1
     ).astype(np.float32)
@@ -124,18 +135,25 @@ def ambient_occlusion(vertices: Floats, normals: Floats, triangles: Ints, direct
 
 @compiled
 def lit_share(
-    x: float, y: float, z: float, slope: float, depth: Floats, axes: Floats, centre: Floats, texels_per_cm: float
+    x: float,
+    y: float,
+    z: float,
+    nx: float,
+    ny: float,
+    nz: float,
+    depth: Floats,
+    axes: Floats,
+    centre: Floats,
+    texels_per_cm: float,
 ) -> float:
-    """Share of the key light at a world point, 0..1: nine taps of the shadow map, blended bilinearly at the edges.
-
-    `slope` is the cosine between normal and light: grazing surfaces need a larger bias.
-    """
+    """Share of the key light at a world point with unit normal, 0..1: sixteen taps, blended bilinearly at the edges."""
     side = depth.shape[0]
-    dx, dy, dz = x - centre[0], y - centre[1], z - centre[2]
+    slope = max(axes[2, 0] * nx + axes[2, 1] * ny + axes[2, 2] * nz, 0.0)
+    lift = RECEIVER_OFFSET_CM + 2.2 * (1.0 - slope) / texels_per_cm
+    dx, dy, dz = x + lift * nx - centre[0], y + lift * ny - centre[1], z + lift * nz - centre[2]
     u = side / 2 - 0.5 + (axes[0, 0] * dx + axes[0, 1] * dy + axes[0, 2] * dz) * texels_per_cm
     v = side / 2 - 0.5 - (axes[1, 0] * dx + axes[1, 1] * dy + axes[1, 2] * dz) * texels_per_cm
-    here = 100.0 - (axes[2, 0] * dx + axes[2, 1] * dy + axes[2, 2] * dz)
-    here -= 0.3 + 0.25 * (1.0 - slope)
+    here = 99.9 - (axes[2, 0] * dx + axes[2, 1] * dy + axes[2, 2] * dz)
     iu, iv = int(np.floor(u)), int(np.floor(v))
     fu, fv = u - iu, v - iv
     if iu < 1 or iv < 1 or iu >= side - 2 or iv >= side - 2:

@@ -20,10 +20,11 @@ from vultus.world.camera import angles, rotation
 from vultus.world.genes import Genes
 from vultus.world.head import PARTS, topology
 from vultus.world.head_parts import HAIR_COLUMNS, HAIR_RINGS
-from vultus.world.light import shadow_map
+from vultus.world.light import SHADOW_REACH_CM, shadow_map
 from vultus.world.muscles import deform
 from vultus.world.photograph import develop
-from vultus.world.raster import EMPTY, Fragments, rasterise, vertex_normals
+from vultus.world.compiled import compiled
+from vultus.world.raster import Fragments, rasterise, vertex_normals
 from vultus.world.scene import Scene
 from vultus.world.shading import BACKGROUND, HAIR, Eyes, Lighting, Mouth, Surface, chart_slopes, shade_surface
 from vultus.world.sitter import Sitter, chart_size, prepare, welded_normals
@@ -111,6 +112,7 @@ class _Studio:
         start, stop = top.ranges["hair"]
         self.hair = slice(start, stop)
         self.hair_triangles = np.ascontiguousarray(top.triangles[hair] - start)
+        self.hair_part = np.full(len(self.hair_triangles), HAIR, np.uint8)
         self.follows = _head_weight(top.uv, top.ranges)
         self.albedo = sitter.albedo.copy()
         self.albedo[slice(*top.ranges["shoulders"])] = scene.shirt
@@ -139,7 +141,7 @@ class _Studio:
         screen = camera.project(world, SAMPLES)
         width, height = camera.width * SAMPLES, camera.height * SAMPLES
         solid = rasterise(screen, self.triangles, width, height)
-        light = self._lighting(world)
+        light = self._lighting(world, (PIVOT + shift).astype(np.float32))
         strength = sitter.wrinkles.strength(state.au_intensity)
         add_creases(sitter.skin.chart, sitter.wrinkles.layers, sitter.wrinkles.boxes, strength, self.chart)
         surface = Surface(
@@ -164,7 +166,7 @@ class _Studio:
             _mouth(world, turn, top.landmark_vertices),
             SAMPLES,
         )
-        depth, mask = _resolve(solid, self.part)
+        depth, mask = _resolve(solid.triangle, solid.depth, self.part, SAMPLES)
         picture = colour + (1 - coverage)[..., None] * self.background
         if not sitter.bald:
             picture = self._comb(picture, world, screen, solid, light, depth, mask)
@@ -181,8 +183,8 @@ class _Studio:
             occluded=False,
         )
 
-    def _lighting(self, world: Floats) -> Lighting:
-        shadow = shadow_map(world, self.triangles, self.directions[0])
+    def _lighting(self, world: Floats, middle: Floats) -> Lighting:
+        shadow = shadow_map(world, self.triangles, self.directions[0], centre=middle, reach_cm=SHADOW_REACH_CM)
         return Lighting(
             self.scene.camera.position.astype(np.float32),
             self.directions,
@@ -208,7 +210,7 @@ class _Studio:
         """Lay the hair over the picture; depth and mask are updated in place where hair hides more than half."""
         shell = np.ascontiguousarray(world[self.hair])
         fragments = rasterise(
-            screen[self.hair], self.hair_triangles, screen_width(solid), screen_height(solid), cull_back=False
+            screen[self.hair], self.hair_triangles, solid.triangle.shape[1], solid.triangle.shape[0], cull_back=False
         )
         top = topology()
         surface = HairSurface(
@@ -225,7 +227,7 @@ class _Studio:
         )
         hidden = opacity > 0.5
         mask[hidden] = HAIR
-        nearest = fragments.depth.reshape(depth.shape[0], SAMPLES, depth.shape[1], SAMPLES).min((1, 3))
+        nearest, _ = _resolve(fragments.triangle, fragments.depth, self.hair_part, SAMPLES)
         depth[hidden] = nearest[hidden]
         laid: Floats = picture * (1 - opacity)[..., None] + colour
         return laid
@@ -259,14 +261,6 @@ class _Studio:
         return np.concatenate([np.clip(points.min(0), 0, limit), np.clip(points.max(0), 0, limit)]).astype(np.float32)
 
 
-def screen_width(fragments: Fragments) -> int:
-    return fragments.triangle.shape[1]
-
-
-def screen_height(fragments: Fragments) -> int:
-    return fragments.triangle.shape[0]
-
-
 def _unit(direction: tuple[float, float, float]) -> Doubles:
     vector = np.array(direction, np.float64)
     unit: Doubles = vector / np.linalg.norm(vector)
@@ -297,15 +291,20 @@ def _mouth(world: Floats, turn: Doubles, landmarks: Ints) -> Mouth:
     return Mouth(lips.mean(0).astype(np.float32), turn[:, 2].astype(np.float32), gap)
 
 
-def _resolve(fragments: Fragments, part: npt.NDArray[np.uint8]) -> tuple[Floats, npt.NDArray[np.uint8]]:
-    """Nearest depth of each pixel's samples, and the part at that sample."""
-    h, w = (side // SAMPLES for side in fragments.depth.shape)
-    depth = fragments.depth.reshape(h, SAMPLES, w, SAMPLES).transpose(0, 2, 1, 3).reshape(h, w, -1)
-    triangle = fragments.triangle.reshape(h, SAMPLES, w, SAMPLES).transpose(0, 2, 1, 3).reshape(h, w, -1)
-    nearest = depth.argmin(-1)[..., None]
-    front = np.take_along_axis(triangle, nearest, -1)[..., 0]
-    mask = np.where(front == EMPTY, BACKGROUND, part[np.maximum(front, 0)]).astype(np.uint8)
-    return np.take_along_axis(depth, nearest, -1)[..., 0], mask
+@compiled
+def _resolve(
+    triangle: Ints, depth: Floats, part: npt.NDArray[np.uint8], samples: int
+) -> tuple[Floats, npt.NDArray[np.uint8]]:
+    """Nearest depth (h, w) of each pixel's samples, and the part (h, w) at that sample."""
+    h, w = triangle.shape[0] // samples, triangle.shape[1] // samples
+    nearest = np.full((h, w), np.inf, np.float32)
+    mask = np.full((h, w), BACKGROUND, np.uint8)
+    for y in range(h * samples):
+        for x in range(w * samples):
+            if depth[y, x] < nearest[y // samples, x // samples]:
+                nearest[y // samples, x // samples] = depth[y, x]
+                mask[y // samples, x // samples] = part[triangle[y, x]]
+    return nearest, mask
 
 
 def _visible(points: Floats, depth: Floats) -> npt.NDArray[np.bool_]:
@@ -316,7 +315,9 @@ def _visible(points: Floats, depth: Floats) -> npt.NDArray[np.bool_]:
     column, row = np.clip(column, 0, width - 1), np.clip(row, 0, height - 1)
     # At a silhouette the pixel itself may belong to the background: the farthest of its neighbours decides.
     around = [
-        depth[np.clip(row + j, 0, height - 1), np.clip(column + i, 0, width - 1)] for j in (-1, 0, 1) for i in (-1, 0, 1)
+        depth[np.clip(row + j, 0, height - 1), np.clip(column + i, 0, width - 1)]
+        for j in (-1, 0, 1)
+        for i in (-1, 0, 1)
     ]
     free: npt.NDArray[np.bool_] = inside & (points[:, 2] < np.max(around, 0) + LANDMARK_SLACK_CM)
     return free

@@ -167,7 +167,7 @@ def _eye_albedo(px: float, py: float, pz: float, eyes: Eyes, out: Floats, bent: 
         bent[k] /= length
     # White with a little red towards the corners and at the back.
     red = _smooth(1.0, 2.0, off)
-    out[0], out[1], out[2] = 0.62 - 0.02 * red, 0.585 - 0.14 * red, 0.55 - 0.15 * red
+    out[0], out[1], out[2] = 0.52 - 0.02 * red, 0.48 - 0.13 * red, 0.45 - 0.15 * red
     if off < 1.15:
         uy0, uy1, uy2 = eyes.up[near, 0], eyes.up[near, 1], eyes.up[near, 2]
         rise = sx * uy0 + sy * uy1 + sz * uy2
@@ -257,8 +257,7 @@ def _shade(
             lit = occlusion
         elif i == 0 and smooth_cosine > -0.3:
             lit = lit_share(
-                px, py, pz, max(smooth_cosine, 0.0), light.shadow_depth, light.shadow_axes, light.shadow_centre,
-                light.shadow_scale,
+                px, py, pz, nx, ny, nz, light.shadow_depth, light.shadow_axes, light.shadow_centre, light.shadow_scale,
             )  # fmt: skip
         elif part != SCLERA:
             lit = 0.45 + 0.55 * occlusion

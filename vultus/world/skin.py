@@ -215,6 +215,7 @@ def paint_skin(complexion: Complexion, grid: ChartGrid) -> SkinChart:
     relief = np.zeros((grid.size, grid.size), np.float32)
     gloss = np.full((grid.size, grid.size), 0.35 + 0.3 * complexion.oil, np.float32)
     _blood_and_mottling(albedo, complexion, grid, rng)
+    _nostrils(albedo, grid)
     _spots(albedo, complexion, grid, rng)
     _pores(relief, gloss, complexion, grid, rng)
     _lips(albedo, relief, gloss, complexion, grid, rng)
@@ -258,6 +259,15 @@ def _blood_and_mottling(albedo: Floats, look: Complexion, grid: ChartGrid, rng: 
     albedo *= 1 - yellow[..., None] * np.array([0.0, 0.1, 0.9], np.float32)
 
 
+def _nostrils(albedo: Floats, grid: ChartGrid) -> None:
+    p = grid.points
+    for inner, outer in ((32, 31), (34, 35)):
+        hole = grid.blob(0.6 * p[inner] + 0.4 * p[outer] + np.array([0, 0.30]), 0.26, 0.15)
+        albedo *= 1 - 0.8 * hole[..., None]
+        wing = grid.blob(p[outer] + np.array([np.sign(p[outer, 0]) * 0.28, 0.25]), 0.14, 0.4)
+        albedo *= 1 - 0.25 * wing[..., None]
+
+
 def _spots(albedo: Floats, look: Complexion, grid: ChartGrid, rng: np.random.Generator) -> None:
     p = grid.points
     count = int(520 * look.freckles)
@@ -296,7 +306,7 @@ def _pores(relief: Floats, gloss: Floats, look: Complexion, grid: ChartGrid, rng
     rough = 0.35 + zone + 0.010 * max(0.0, look.age - 20)
     fine = value_noise(rng, grid.size, max(24, grid.size // 3))
     middle = value_noise(rng, grid.size, max(24, grid.size // 7))
-    relief += (0.0016 * fine + 0.0022 * middle) * rough * (grid.texel_cm / 0.06) ** 0.5
+    relief += (0.0012 * fine + 0.0010 * middle) * rough * (grid.texel_cm / 0.06) ** 0.7
     shiny = 0.7 * grid.blob(p[30] + [0, 0.8], 0.6, 1.7) + 0.45 * grid.blob(p[27] + [0, 3.2], 3.0, 1.3)
     shiny += 0.35 * grid.blob(p[57] - [0, 1.7], 0.9, 0.6)
     for eye in (slice(36, 42), slice(42, 48)):
@@ -420,7 +430,7 @@ def _lids(albedo: Floats, look: Complexion, grid: ChartGrid) -> None:
 def _brows(albedo: Floats, relief: Floats, look: Complexion, grid: ChartGrid, rng: np.random.Generator) -> None:
     p = grid.points
     hair = np.array(look.hair, np.float32) * np.float32(0.75) + np.float32(0.004)
-    count = int(140 + 170 * look.brow_density)
+    count = int(260 + 300 * look.brow_density)
     along = rng.uniform(0, 1, count)
     across = rng.normal(0, 0.42, count).clip(-0.9, 0.9)
     length = rng.uniform(0.35, 0.6, count)
@@ -447,7 +457,7 @@ def _brows(albedo: Floats, relief: Floats, look: Complexion, grid: ChartGrid, rn
             * (1 - 0.5 * grid.blob(ends[-1], 0.8))
             * (1 - 0.35 * grid.blob(ends[0], 0.35, 0.5))
         )
-    drawn = grid.strokes(strokes, 0.035, 0.95)
-    cover = np.clip(0.62 * look.brow_density * ground + (0.75 + 0.3 * look.brow_density) * drawn, 0, 0.94)
+    drawn = blurred(grid.strokes(strokes, 0.022, 0.9), 0.018 / grid.texel_cm)
+    cover = np.clip((0.25 + 0.5 * look.brow_density) * ground + (0.75 + 0.3 * look.brow_density) * drawn, 0, 0.94)
     _mix(albedo, hair, cover)
     relief += 0.012 * cover

@@ -68,7 +68,8 @@ def paint_strands(genes: Genes) -> Floats:
     fine, middle, locks, curls = noise(6, 384), noise(5, 160), noise(3, 48), noise(30, 120)
     brightness = 1 + (0.24 - 0.10 * curl) * fine + 0.18 * middle + 0.16 * locks + 0.30 * curl * curls
     v = (np.arange(TEXTURE_ROWS)[:, None] + 0.5) / TEXTURE_ROWS
-    ragged = 0.05 * fine + 0.05 * middle + 0.04 * locks + 0.04 * curl * curls
+    frayed = 1.0 if genes.hair_style in ("medium", "bob", "long") else 0.35
+    ragged = frayed * (0.030 * fine + 0.030 * middle + 0.02 * locks)
     density = np.clip((0.96 + ragged - v) / 0.06 + 0.5, 0, 1)
     # Tips are darker between locks, and a little lighter where the sun has bleached them.
     brightness = brightness * (1 - 0.25 * v * np.clip(-locks, 0, 1)) * (0.92 + 0.16 * v)
@@ -141,7 +142,8 @@ def shade_hair(
                     column = int((u + 1.0) * columns) % columns
                     strand = surface.texture[row, column, 0]
                     # Thin hair over skin shows it between the strands.
-                    thin = min(max((gap - 0.05) / 0.45 + 0.55 * (strand - 1.0), 0.0), 1.0)
+                    thin = min(max((gap - 0.02) / 0.6 + 0.25 * (strand - 1.0), 0.0), 1.0)
+                    thin = thin * thin * (3.0 - 2.0 * thin)
                     alpha = surface.texture[row, column, 1] * thin
                     if alpha <= 0.0:
                         continue
@@ -192,8 +194,7 @@ def _shade_strand(point: Floats, albedo: Floats, light: Lighting, out: Floats) -
         lit = min(max((cosine + 0.25) / 1.25, 0.0), 1.0)
         if i == 0 and lit > 0.0:
             lit *= lit_share(
-                px + nx * 0.4, py + ny * 0.4, pz + nz * 0.4, max(cosine, 0.0), light.shadow_depth, light.shadow_axes,
-                light.shadow_centre, light.shadow_scale,
+                px, py, pz, nx, ny, nz, light.shadow_depth, light.shadow_axes, light.shadow_centre, light.shadow_scale,
             )  # fmt: skip
         along = tx * lx + ty * ly + tz * lz
         spread = np.sqrt(max(1.0 - along * along, 0.0))
