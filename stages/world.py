@@ -18,10 +18,12 @@ def main() -> None:
 
     from vultus.world.dataset import write_world
     from vultus.world.population import WorldConfig
+    from vultus.world.sheets import write_sheets
 
     params = load_params(arguments.params)
     config = section(WorldConfig, subsection(params, "world"), "world")
     written = write_world(config, int(params["seed"]), arguments.root)
+    write_sheets(arguments.root / "sheets", config, int(params["seed"]))
     wrote(
         arguments.root,
         f"SYNTHETIC: {written.people} people, {written.clips} clips ({written.recorded} recorded now, "

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.world import performance, population, sentences
-from vultus.world.camera import rig
+from vultus.world.camera import Camera, portrait_camera, rig
 from vultus.world.muscles import AUS
 from vultus.world.performance import Performance
 from vultus.world.population import ClipPlan, Kind, Person, WorldConfig, stream
 from vultus.world.render import Frame, FrameState, render_clip
 from vultus.world.scene import Scene, random_scene
 from vultus.world.speech import Utterance, synthesise, voices_of
-from vultus.world.tongue import lip_pictures, ultrasound_pictures
+from vultus.world.tongue import TONGUE_PARAMETERS, lip_pictures, ultrasound_pictures
 from vultus.world.visemes import SPEECH_AUS, SpeechMotion, speech_aus
 
 TURNED_RAD: dict[Kind, float] = {
@@ -58,9 +58,14 @@ class Take:
 
     def frames(self) -> Iterator[Frame]:
         """Render the clip, frame by frame."""
-        acted = self.performance
+        acted, motion = self.performance, self.motion
         states = [
-            FrameState(au_intensity=acted.au_intensity[t], gaze=acted.gaze[t], pose=acted.pose[t])
+            FrameState(
+                acted.au_intensity[t],
+                acted.gaze[t],
+                acted.pose[t],
+                None if motion is None else dict(zip(TONGUE_PARAMETERS, motion.tongue[t].tolist(), strict=True)),
+            )
             for t in range(self.plan.n_frames)
         ]
         return render_clip(self.person.genes, self.scene, states)
@@ -119,7 +124,7 @@ def _in_order(speech: NDArray[np.float32]) -> NDArray[np.float32]:
 def _set(config: WorldConfig, seed: int, plan: ClipPlan) -> Scene:
     scene = random_scene(
         stream(seed, plan.session, "scene"),
-        size_px=config.size_px,
+        camera=_close_up(config.size_px, stream(seed, plan.session, "camera")),
         style=plan.domain,
         occluder_rate=OCCLUDER_RATE.get(plan.kind, 0.0),
         glasses_rate=GLASSES_RATE if plan.kind != "portrait" else 0.0,
@@ -128,6 +133,16 @@ def _set(config: WorldConfig, seed: int, plan: ClipPlan) -> Scene:
         return scene
     cameras = rig(scene.camera, tuple(population.VIEWS.values()))
     return replace(scene, camera=cameras[list(population.VIEWS).index(plan.view)])
+
+
+def _close_up(size_px: int, rng: np.random.Generator) -> Camera:
+    """A camera as face corpora use it: from the chin to the hair, at 60 to 110 cm."""
+    return portrait_camera(
+        size_px,
+        distance_cm=float(rng.uniform(60, 110)),
+        view_cm=float(rng.uniform(23, 28)),
+        aim_cm=(float(rng.normal(0, 0.6)), float(rng.normal(-2.2, 0.5))),
+    )
 
 
 def _speak(seed: int, plan: ClipPlan, person: Person) -> Utterance:

@@ -1,0 +1,187 @@
+"""The data set on disk: complete, exact, repeatable, and cheap to extend."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from vultus.data import tables
+from vultus.data.media import probe, read_frames, read_picture
+from vultus.world import dataset, directing, population, recording
+from vultus.world.population import PeopleCount, WorldConfig
+
+TINY = WorldConfig(
+    size_px=64,
+    people=PeopleCount(train=2, test=1),
+    extra_people=PeopleCount(test=1),
+    families=PeopleCount(),
+    spontaneous_clips=2,
+    spontaneous_frames=6,
+    speech_clips=0,
+    emotion_clips=0,
+    multiview_frames=2,
+    domain_clips=0,
+    tongue_clips=1,
+    processes=1,
+)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    root = tmp_path_factory.mktemp("data") / "world"
+    written = dataset.write_world(TINY, 1, root, cache)
+    assert written.recorded == written.clips == 3 * 2 + 3 + 2
+    assert written.people == 3
+    return root
+
+
+def files_of(root: Path) -> dict[str, str]:
+    """Path from the root -> hash of the content."""
+    files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_tables_have_the_schemas_and_fit_together(world: Path) -> None:
+    for name in ("clips", "frames", "units"):
+        table = pq.read_table(world / f"{name}.parquet")
+        assert table.schema.equals(tables.SCHEMAS[name]), name
+        table.validate(full=True)
+    clips, frames = pd.read_parquet(world / "clips.parquet"), pd.read_parquet(world / "frames.parquet")
+    assert clips.clip_id.is_unique
+    assert set(clips.licence) == {"synthetic"}
+    faces = clips[clips.kind != "tongue"].set_index("clip_id")
+    assert frames.groupby("clip_id").size().to_dict() == faces.n_frames.to_dict()
+    np.testing.assert_allclose(frames.time_s, (frames.frame + 0.5) / frames.clip_id.map(faces.fps))
+    assert not frames.duplicated(["clip_id", "frame"]).any()
+    assert clips.groupby("subject").group.nunique().max() == 1
+
+
+def test_media_are_there_and_as_long_as_the_tables_say(world: Path) -> None:
+    for clip in pd.read_parquet(world / "clips.parquet").itertuples():
+        info = probe(world / clip.video)
+        assert (info.fps, info.n_frames) == (clip.fps, clip.n_frames)
+        assert (info.width, info.height) == (clip.width_px, clip.height_px)
+        if isinstance(clip.audio, str):
+            sound = probe(world / clip.audio)
+            assert sound.sample_rate == clip.sample_rate_hz
+            assert sound.duration == pytest.approx(clip.duration_s, abs=1e-3)
+            assert info.duration == pytest.approx(clip.duration_s, abs=0.05)
+    assert "SYNTHETIC" in (world / "README.txt").read_text()
+
+
+def test_occurrence_is_intensity_two(world: Path) -> None:
+    frames = pd.read_parquet(world / "frames.parquet")
+    for au in tables.ACTION_UNITS:
+        present, intensity = frames[tables.occurrence_column(au)], frames[tables.intensity_column(au)]
+        np.testing.assert_array_equal(present == 1, intensity >= 2)
+    parameters = pd.read_parquet(world / "parameters.parquet").merge(frames, on=["clip_id", "frame"])
+    labels = frames[[tables.intensity_column(au) for au in tables.ACTION_UNITS]].to_numpy()
+    np.testing.assert_allclose(np.stack(parameters.au)[:, : len(tables.ACTION_UNITS)], labels, atol=1e-6)
+
+
+def test_same_bytes_on_a_second_run(world: Path, tmp_path: Path) -> None:
+    dataset.write_world(TINY, 1, tmp_path / "world", tmp_path / "cache")
+    assert files_of(tmp_path / "world") == files_of(world)
+
+
+def test_another_seed_is_another_world(world: Path, tmp_path: Path) -> None:
+    small = dataclasses.replace(TINY, people=PeopleCount(train=1), extra_people=PeopleCount(), spontaneous_clips=1)
+    dataset.write_world(small, 2, tmp_path / "world", tmp_path / "cache")
+    name = "video/train-000_spontaneous_T1-0.mp4"
+    assert files_of(tmp_path / "world")[name] != files_of(world)[name]
+
+
+def test_one_more_clip_and_person_record_only_themselves(world: Path, cache: Path, tmp_path: Path) -> None:
+    before = files_of(world)
+    more = dataclasses.replace(TINY, people=PeopleCount(train=3, test=1))
+    written = dataset.write_world(more, 1, tmp_path / "people", cache)
+    assert written.recorded == 2
+    after = files_of(tmp_path / "people")
+    assert {name: after[name] for name in before if name.startswith(("video", "audio"))}.items() <= before.items()
+    old, new = (pd.read_parquet(folder / "frames.parquet") for folder in (world, tmp_path / "people"))
+    kept = new[new.clip_id.isin(old.clip_id.unique())].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept.set_index(["clip_id", "frame"]), old.set_index(["clip_id", "frame"]))
+    again = dataset.write_world(more, 1, tmp_path / "people", cache)
+    assert again.recorded == 0
+    assert files_of(tmp_path / "people") == after
+
+
+def test_processes_do_not_change_the_result(tmp_path: Path) -> None:
+    few = dataclasses.replace(
+        TINY, people=PeopleCount(train=2), extra_people=PeopleCount(), spontaneous_clips=1, spontaneous_frames=2
+    )
+    dataset.write_world(few, 1, tmp_path / "one", tmp_path / "cache-one")
+    dataset.write_world(dataclasses.replace(few, processes=2), 1, tmp_path / "two", tmp_path / "cache-two")
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
+
+
+def test_decoded_frames_are_the_rendered_ones(world: Path) -> None:
+    plan = population.plan_clip(TINY, "train-001_spontaneous_T2-0")
+    rendered = np.stack([frame.rgb for frame in directing.direct(TINY, 1, plan).frames()]).astype(np.float64)
+    decoded = np.stack([picture for _, _, picture in read_frames(world / f"video/{plan.clip_id}.mp4")])
+    error = np.sqrt(np.mean((rendered - decoded) ** 2))
+    assert 20 * np.log10(255 / error) > 30
+
+
+def test_views_of_a_recording_show_the_same_moment(world: Path) -> None:
+    clips = pd.read_parquet(world / "clips.parquet")
+    views = clips[clips.kind == "multiview"]
+    assert list(views["view"]) == list(population.VIEWS)
+    assert views.session.nunique() == 1
+    parameters = pd.read_parquet(world / "parameters.parquet")
+    by_view = [parameters[parameters.clip_id == clip_id] for clip_id in views.clip_id]
+    np.testing.assert_array_equal(np.stack(by_view[0].au), np.stack(by_view[2].au))
+    assert not np.array_equal(by_view[0].camera_to_world.iloc[0], by_view[2].camera_to_world.iloc[0])
+    for clip_id in views.clip_id:
+        geometry = np.load(world / f"geometry/{clip_id}.npz")
+        assert geometry["depth_cm"].shape == geometry["part"].shape == (2, 64, 64)
+        depth = geometry["depth_cm"][geometry["part"] == 0].astype(np.float64)
+        assert 40 < np.median(depth) < 140
+
+
+def test_silent_speech_has_both_cameras_and_phones(world: Path) -> None:
+    clips, units = (pd.read_parquet(world / f"{name}.parquet") for name in ("clips", "units"))
+    tongue = clips[clips.kind == "tongue"].set_index("view")
+    assert set(tongue.index) == set(population.TONGUE_VIEWS)
+    assert tongue.transcript.nunique() == 1
+    phones = units[(units.clip_id == tongue.clip_id["ultrasound"]) & (units.tier == "phone")]
+    assert len(phones) > 8
+    np.testing.assert_allclose(phones.start_s[1:], phones.end_s[:-1])
+    parameters = pd.read_parquet(world / "parameters.parquet")
+    assert np.stack(parameters[parameters.clip_id == tongue.clip_id["lips"]].tongue).std(axis=0).max() > 0.05
+
+
+def test_people_table_holds_the_families(tmp_path: Path) -> None:
+    family = dataclasses.replace(
+        TINY, people=PeopleCount(), extra_people=PeopleCount(), families=PeopleCount(train=1), portraits=1
+    )
+    dataset.write_world(family, 1, tmp_path / "world", tmp_path / "cache")
+    people = pd.read_parquet(tmp_path / "world/people.parquet").set_index("subject")
+    assert set(people.generation) == {0, 1, 2}
+    clips = pd.read_parquet(tmp_path / "world/clips.parquet")
+    assert clips.fps.isna().all()
+    for clip in clips.itertuples():
+        assert read_picture(tmp_path / "world" / clip.video).shape == (64, 64, 3)
+        if isinstance(clip.father, str):
+            assert clip.father in people.index
+
+
+def test_video_refuses_what_h264_cannot_hold(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="even width"):
+        recording.write_video(tmp_path / "a.mp4", [np.zeros((15, 16, 3), np.uint8)], 25.0)
+    with pytest.raises(ValueError, match="at least one frame"):
+        recording.write_video(tmp_path / "b.mp4", [], 25.0)
+    frames = [np.zeros((16, 16, 3), np.uint8), np.zeros((16, 32, 3), np.uint8)]
+    with pytest.raises(ValueError, match="the first was"):
+        recording.write_video(tmp_path / "c.mp4", frames, 25.0)
