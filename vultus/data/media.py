@@ -33,6 +33,7 @@ PICTURES_FPS = 25.0
 """Frame rate assumed for a folder of numbered pictures, which carries none."""
 
 _TRANSPARENT_OVER = 128
+_SOUND_GRACE_S = 0.5
 _COPY_AGAIN = "copy the file again from its source"
 
 
@@ -215,42 +216,36 @@ def read_audio(path: Path | str, sample_rate_hz: int = 16_000) -> npt.NDArray[np
     import av
 
     path = Path(path)
-    _read_bytes(path, count=1)
     pieces: list[npt.NDArray[np.float32]] = []
-    start_s: float | None = None
+    start_s = 0.0
     with _open_av(path) as container:
         stream = _stream(container, path, "audio")
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate_hz)
-        declared_s = _sound_duration_s(container, stream)
+        stream.codec_context.thread_count = 1
+        # The channels are averaged here: FFmpeg's own mix to mono would raise the level of two equal ones.
+        resampler = av.AudioResampler(format="fltp", rate=sample_rate_hz)
         video = container.streams.video[0] if container.streams.video else None
-        zero_s = (
-            float(video.start_time * video.time_base) if video is not None and video.start_time is not None else None
-        )
+        zero_s = float(video.start_time * video.time_base) if video is not None and video.start_time else 0.0
         try:
             for frame in container.decode(stream):
-                if start_s is None:
+                if not pieces and video is not None:
                     start_s = float(frame.time or 0.0)
-                frame.pts = None  # gaps between packets are the container's business; the resampler counts samples
-                pieces.extend(piece.to_ndarray()[0] for piece in resampler.resample(frame))
-            pieces.extend(piece.to_ndarray()[0] for piece in resampler.resample(None))
+                frame.pts = None  # the resampler counts samples
+                pieces.extend(piece.to_ndarray().mean(axis=0) for piece in resampler.resample(frame))
+            pieces.extend(piece.to_ndarray().mean(axis=0) for piece in resampler.resample(None))
         except av.error.FFmpegError as error:
             raise MediaError(path, f"cannot be decoded ({_reason(error)})", _COPY_AGAIN) from None
+        declared_s = _sound_duration_s(container, stream)
     samples = np.concatenate(pieces).astype(np.float32, copy=False) if pieces else np.zeros(0, np.float32)
     if not len(samples):
         raise MediaError(path, "holds no sound", "record it again or leave the clip out")
     if not np.isfinite(samples).all():
         raise MediaError(path, "holds samples that are not numbers", "export the sound again")
-    if declared_s is not None and len(samples) < (declared_s - 0.5) * sample_rate_hz:
-        raise MediaError(
-            path,
-            f"ends after {len(samples) / sample_rate_hz:.2f} of {declared_s:.2f} s",
-            _COPY_AGAIN,
-        )
+    if len(samples) < (declared_s - _SOUND_GRACE_S) * sample_rate_hz:
+        reason = f"ends after {len(samples) / sample_rate_hz:.2f} of {declared_s:.2f} s"
+        raise MediaError(path, reason, _COPY_AGAIN)
     np.clip(samples, -1.0, 1.0, out=samples)  # lossy codecs overshoot; a player clips as well
-    lead = 0 if zero_s is None or start_s is None else round((start_s - zero_s) * sample_rate_hz)
-    if lead > 0:
-        return np.concatenate([np.zeros(lead, np.float32), samples])
-    return samples[-lead:]
+    lead = round((start_s - zero_s) * sample_rate_hz)
+    return np.concatenate([np.zeros(lead, np.float32), samples]) if lead > 0 else samples[-lead:]
 
 
 def open_video(path: Path | str) -> Video:
@@ -262,7 +257,6 @@ def open_video(path: Path | str) -> Video:
     import av
 
     path = Path(path)
-    _read_bytes(path, count=1)
     try:
         with _open_av(path) as container:
             stream = _stream(container, path, "video")
@@ -374,6 +368,7 @@ def _read_bytes(path: Path, count: int = -1) -> bytes:
 def _open_av(path: Path) -> Any:
     import av
 
+    _read_bytes(path, count=1)
     try:
         return av.open(str(path))
     except av.error.FFmpegError as error:
@@ -393,10 +388,17 @@ def _stream(container: Any, path: Path, kind: Literal["video", "audio"]) -> Any:
     return streams[0]
 
 
-def _sound_duration_s(container: Any, stream: Any) -> float | None:
-    if stream.duration:
-        return float(stream.duration * stream.time_base)
-    return container.duration / 1e6 if container.duration else None
+def _sound_duration_s(container: Any, stream: Any) -> float:
+    """Length by the header, 0 if it does not say."""
+    duration_s = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
+    if container.format.name == "wav" and stream.codec_context.name.startswith("pcm"):
+        # FFmpeg goes by the size of the file, which hides that a copy broke off; the header knows what should follow.
+        path = Path(container.name)
+        riff_bytes = int.from_bytes(_read_bytes(path, count=8)[4:8], "little")
+        if riff_bytes < 0xFFFFFFFF:
+            absent = max(0, riff_bytes + 8 - path.stat().st_size)
+            duration_s += absent / (stream.rate * stream.channels * stream.codec_context.format.bytes)
+    return duration_s
 
 
 def _reason(error: Exception) -> str:
