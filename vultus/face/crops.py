@@ -167,7 +167,7 @@ class CutFaces:
 
 def _unusable(points: npt.NDArray[np.float64], matrix: npt.NDArray[np.floating[Any]]) -> npt.NDArray[Any]:
     """Reason for leaving a frame out, empty for the good ones: (N,) of strings."""
-    absent = np.isnan(points).any(-1)
+    absent = np.isnan(points.sum(-1))
     cases = [absent.all(-1), absent[:, POINTS_49].any(-1), np.isnan(matrix).any(axis=(-2, -1))]
     return np.select(cases, [NO_FACE, INCOMPLETE, DEGENERATE], default="").astype(object)
 

@@ -1,0 +1,35 @@
+"""Stage `detector`: trains the landmark detector on the embedded world's people. ``python -m stages.detector``"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vultus.core.config import load_params, section, subsection
+from vultus.core.console import run_stage, wrote
+
+
+def main() -> None:
+    """Read `seed`, `detector` and `datasets.world.root`; write models/landmark_detector."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    arguments = parser.parse_args()
+
+    from vultus.data.parquet import ClipTables
+    from vultus.face.detector_training import DetectorConfig, train_detector
+    from vultus.face.locate import DETECTOR_FOLDER
+
+    params = load_params(arguments.params)
+    config = section(DetectorConfig, subsection(params, "detector"), "detector")
+    root = Path(subsection(params, "datasets", "world")["root"])
+    tables = ClipTables(Path("data/tables/world/valid"))
+    metrics = train_detector(DETECTOR_FOLDER, tables, root, config, int(params["seed"]))
+    wrote(
+        DETECTOR_FOLDER,
+        f"landmark detector (embedded world): NME {metrics['NME']:.3f} of the eye distance and failure rate "
+        f"{metrics['FailureRate']:.3f} on {metrics['n']} frames of unseen people",
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)
