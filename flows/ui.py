@@ -49,7 +49,8 @@ def wait_until_up(url: str, timeout_s: float = 180.0) -> bool:
 
 def main() -> None:
     """Start both servers, print where they are, stop both when this process is told to."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
     root = Path.cwd()
     logs = root / ".cache" / "vultus"
     logs.mkdir(parents=True, exist_ok=True)
@@ -57,7 +58,7 @@ def main() -> None:
         "MLflow": (mlflow_command(root), f"http://{HOST}:{MLFLOW_PORT}", "/health"),
         "Prefect": (prefect_command(), f"http://{HOST}:{PREFECT_PORT}", "/api/health"),
     }
-    with contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
+    with contextlib.ExitStack() as stack:
         started = []
         for name, (command, _, _) in pages.items():
             log = stack.enter_context((logs / f"{name.lower()}.log").open("w"))

@@ -64,6 +64,7 @@ def test_a_result_becomes_a_parent_with_one_child_a_fold(root: Path, empty_datab
     assert parent.data.params["config.xi"] == "0.56", "defaults that the preset leaves alone are part of the record"
     assert parent.data.tags["synthetic"] == "true"
     assert "(synthetic)" in parent.info.run_name
+    assert parent.info.end_time - parent.info.start_time == 3 * 7500, "three folds of 7.5 s"
 
 
 def test_epochs_are_the_steps_of_a_metric(root: Path, empty_database: Path) -> None:

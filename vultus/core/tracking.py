@@ -43,7 +43,8 @@ class Result:
     """What the stages wrote about one system, read back from its files.
 
     ``metrics`` is flat; ``history`` has the columns of ``models/S/history.parquet``; ``params`` are dotted names to
-    values; ``files`` are logged as artifacts, each under its path relative to the repository.
+    values; ``files`` are logged as artifacts, each under its path relative to the repository; ``trained_at`` is when
+    the files were written, in seconds since 1970.
     """
 
     system: str
@@ -57,6 +58,7 @@ class Result:
     metrics: dict[str, float]
     history: pd.DataFrame
     files: tuple[Path, ...]
+    trained_at: float
 
 
 @dataclass
@@ -159,6 +161,7 @@ def read_result(root: Path, system: str, params: Mapping[str, Any], lock: Mappin
             *configs,
             *([models / "training.json"] if (models / "training.json").is_file() else []),
         ),
+        trained_at=(folder / "metrics.json").stat().st_mtime,
     )
 
 
@@ -218,7 +221,8 @@ def _experiment(client: MlflowClient, root: Path, family: str) -> str:
         return str(found.experiment_id)
     local = str(client.tracking_uri).startswith("sqlite:///")
     location = (root.resolve() / "mlartifacts" / family).as_uri() if local else None
-    return str(client.create_experiment(family, artifact_location=location))
+    about = {"mlflow.experimentKind": "custom_model_development"}  # the page of trainings, not that of prompts
+    return str(client.create_experiment(family, artifact_location=location, tags=about))
 
 
 def _find_complete(client: MlflowClient, experiment: str, key: str) -> bool:
@@ -234,16 +238,18 @@ def _find_complete(client: MlflowClient, experiment: str, key: str) -> bool:
 def _log_result(client: MlflowClient, root: Path, experiment: str, result: Result) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
-    def start(name: str, tags: Mapping[str, str]) -> str:
-        run = client.create_run(experiment, run_name=name, tags={KEY_TAG: result.key, **tags})
-        return str(run.info.run_id)
+    ended_ms = int(result.trained_at * 1000)
+
+    def start(name: str, tags: Mapping[str, str], history: pd.DataFrame) -> str:
+        began_ms = ended_ms - int(_seconds(history) * 1000)
+        tags = {KEY_TAG: result.key, **tags}
+        return str(client.create_run(experiment, start_time=began_ms, run_name=name, tags=tags).info.run_id)
 
     def log(run: str, params: Mapping[str, str], metrics: list[tuple[str, float, int]]) -> None:
-        now = int(time.time() * 1000)
         for names in _chunks(list(params), _PARAMS_BATCH):
             client.log_batch(run, params=[Param(name, params[name]) for name in names])
         for chunk in _chunks(metrics, _BATCH):
-            client.log_batch(run, metrics=[Metric(name, value, now, step) for name, value, step in chunk])
+            client.log_batch(run, metrics=[Metric(name, value, ended_ms, step) for name, value, step in chunk])
 
     title = f"{result.system} on {result.dataset}" + (" (synthetic)" if result.synthetic else "")
     about = {
@@ -253,17 +259,22 @@ def _log_result(client: MlflowClient, root: Path, experiment: str, result: Resul
         "synthetic": str(result.synthetic).lower(),
         "split_hash": result.split_hash,
     }
-    parent = start(title, about)
+    parent = start(title, about, result.history)
     final = [(name, value, 0) for name, value in result.metrics.items() if not math.isnan(value)]
     log(parent, result.params, final + _epoch_metrics(result.history))
     for path in result.files:
         client.log_artifact(parent, str(path), artifact_path=str(path.parent.relative_to(root)))
     for fold, rows in _folds(result.history):
-        child = start(f"{result.system} {fold}", {**about, "fold": fold, "mlflow.parentRunId": parent})
+        child = start(f"{result.system} {fold}", {**about, "fold": fold, "mlflow.parentRunId": parent}, rows)
         log(child, {**result.params, "fold": fold}, _epoch_metrics(rows))
-        client.set_terminated(child)
-    client.set_terminated(parent)
+        client.set_terminated(child, end_time=ended_ms)
+    client.set_terminated(parent, end_time=ended_ms)
     client.log_batch(parent, tags=[RunTag(COMPLETE_TAG, "true")])
+
+
+def _seconds(history: pd.DataFrame) -> float:
+    """Length of a training: its phases, one fold after the other."""
+    return float(history.groupby(["fold", "phase"])["seconds"].max().sum()) if len(history) else 0.0
 
 
 def _folds(history: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
