@@ -86,7 +86,7 @@ def test_a_stage_reads_its_own_section_only(stage: str) -> None:
     group, _, key = stage.partition("@")
     own = {
         "world": {"seed", "world"},
-        "detector": {"seed", "detector"},
+        "detector": {"seed", "detector", "datasets.world.root"},
         "train": {"seed", f"systems.{key}"},
         "evaluate": {"seed", f"systems.{key}"},
         "compare": {"systems"},
