@@ -1,8 +1,9 @@
-"""The hair's outer surface: a shell over the skull, thick where hair grows, sunk below the skin where it does not.
+"""The hair's outer surface: a shell over the skull that thins out at the hairline, goes on below it, and hangs free.
 
-One grid serves all styles (`head_parts.hair_grid`): columns around the vertical axis, rings from the crown to the
-hairline; styles that hang go on from above the ears down. A renderer must draw the part from both sides: long hair
-shows its inner side left and right of the neck.
+One grid serves all styles (`head_parts.hair_grid`): columns around the vertical axis, rings from the crown down. The upper
+half of the rings lies on the scalp, the lower half continues beyond the hairline: a fringe, sideburns, hair over the ears
+and down to the shoulders; where there is none, those rings coincide. A renderer must draw the part from both sides: long
+hair shows its inner side left and right of the neck.
 """
 
 from __future__ import annotations
@@ -14,85 +15,130 @@ import numpy as np
 from vultus.world import anthropometry as body
 from vultus.world.anthropometry import Array
 from vultus.world.genes import Genes, HairStyle
-from vultus.world.head_parts import hair_grid
+from vultus.world.head_parts import HAIR_RINGS, hair_grid
 
-_HAIRLINE_DEG = np.array([
-    (0, 48.0), (22, 46.0), (38, 50.0), (50, 60.0), (60, 70.0), (70, 88.0), (76, 90.0), (84, 76.0), (100, 78.0),
-    (112, 98.0), (135, 124.0), (160, 138.0), (180, 141.0),
+_HAIRLINE_RAD_DEG = np.array([
+    (0.0, 46.0), (0.40, 46.0), (0.58, 42.0), (0.78, 31.0), (0.95, 14.0), (1.10, 0.0), (1.25, -5.0), (1.42, 7.0),
+    (1.70, 3.0), (1.95, -12.0), (2.30, -27.0), (3.15, -33.0),
 ])  # fmt: skip
-"""Angle around from the front -> angle down from the crown at which hair ends, seen from `anthropometry.CENTRE`."""
+"""Turn from the front (rad) -> elevation of the hairline seen from `anthropometry.CENTRE` (degrees)."""
+_NECK_RADIUS = 6.3
+"""Hair that hangs below the head keeps at least this distance from the axis through `anthropometry.CENTRE`, cm."""
+_EAR_STAND = 2.0
+"""How far ears push hanging hair outwards, cm."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A hair style in cm: thickness on top, at the sides and behind; fringe; where hanging hair ends; waviness."""
+    """A hair style, each number for the shortest and the longest wearer, cm.
 
-    top: float
-    side: float
-    back: float
-    fringe: float = 0.0
-    end_y: float | None = None
-    wave: float = 0.05
-    spread: float = 0.0
+    lift: height over the scalp at the crown.
+    front, side, back: length beyond the hairline.
+    parted: long hair that leaves the face free.
+    curly: 0..1, bumps on the surface.
+    """
+
+    lift: tuple[float, float]
+    front: tuple[float, float]
+    side: tuple[float, float]
+    back: tuple[float, float]
+    parted: bool = False
+    curly: float = 0.0
 
 
 CUTS: dict[HairStyle, Cut] = {
-    "bald": Cut(-0.6, -0.6, -0.6),
-    "cropped": Cut(0.4, 0.25, 0.3, wave=0.02),
-    "short": Cut(1.5, 0.6, 0.9, wave=0.1),
-    "medium": Cut(1.8, 1.5, 1.6, fringe=0.8, end_y=-4.5, wave=0.15),
-    "bob": Cut(1.4, 1.7, 1.8, fringe=2.2, end_y=-9.0, wave=0.1, spread=0.6),
-    "long": Cut(1.3, 1.7, 1.7, end_y=-19.0, wave=0.2, spread=1.0),
-    "curly": Cut(2.6, 2.2, 2.4, wave=0.28),
+    "bald": Cut((-0.6, -0.6), (0, 0), (0, 0), (0, 0)),
+    "cropped": Cut((0.25, 0.5), (0, 0), (0, 0.4), (0, 0.5)),
+    "short": Cut((0.9, 1.7), (0, 1.2), (0.3, 1.4), (0.5, 2.0)),
+    "medium": Cut((1.0, 1.8), (0.5, 3.8), (1.6, 4.8), (2.0, 5.0)),
+    "bob": Cut((0.9, 1.5), (0, 4.2), (7.5, 11.5), (6.5, 10.0), parted=True),
+    "long": Cut((0.8, 1.5), (0, 3.6), (15.0, 22.0), (14.0, 22.0), parted=True),
+    "curly": Cut((1.8, 3.4), (0.2, 1.2), (1.5, 6.0), (2.5, 7.0), curly=1.0),
 }
 
 
 def hair_vertices(genes: Genes) -> Array:
     """The hair shell of a person on the mean skull; (HAIR_RINGS * HAIR_COLUMNS, 3) cm."""
-    turn, fall, _, _, _ = hair_grid()
+    turn, _, _, _, _ = hair_grid()
+    turn = np.where(turn > np.pi, turn - 2 * np.pi, turn)
     cut = CUTS[genes.hair_style]
     rng = np.random.default_rng(np.random.SeedSequence([genes.seed, 3]))
-    around = np.abs(np.degrees(np.where(turn > np.pi, turn - 2 * np.pi, turn)))
-    retreat = 4.0 * genes.share("hairline") + (
-        12.0 * genes.share("baldness") * np.clip((genes.age - 25) / 50, 0, 1) if genes.sex == "male" else 0.0
-    )
-    end = np.interp(around, _HAIRLINE_DEG[:, 0], _HAIRLINE_DEG[:, 1])
-    end = end - (retreat - 3.0) * np.exp(-(((around - 20) / 24.0) ** 2))
-    end = end + 5.0 * cut.fringe * np.exp(-((around / 30.0) ** 2))
-    hangs = cut.end_y is not None
-    share = np.clip((around - 52.0) / 14.0, 0.0, 1.0) if hangs else np.zeros_like(around)
-    over_skull = np.where(share > 0, np.minimum(end, 92.0), end)
-    split = 1.0 - 0.5 * share  # the part of the fall that lies on the skull
+    longer, fringe = rng.random(2)
+    phase = rng.uniform(0, 2 * np.pi, 5)
+    parting = float(rng.choice([-0.45, 0.0, 0.45]))
+    lift_cm = cut.lift[0] + longer * (cut.lift[1] - cut.lift[0])
+    lift_cm *= float(np.clip(1 + 0.15 * genes.trait("hair_thickness"), 0.7, 1.4))
+    beyond = _beyond(cut, turn, float(longer), float(fringe))
 
-    f = np.minimum(fall[:, None] / split, 1.0)
-    down = np.radians(over_skull) * np.maximum(f, 0.012)
-    rays = np.stack([
-        np.sin(down) * np.sin(turn), np.cos(down) + 0 * turn, np.sin(down) * np.cos(turn),
-    ], axis=2).reshape(-1, 3)  # fmt: skip
-    skull = body.surface(rays)
+    rows = HAIR_RINGS // 2
+    fall = np.linspace(0, 1, rows)[:, None]
+    rise = np.pi / 2 - 0.03 - fall * (np.pi / 2 - 0.03 - _hairline(genes, turn))
+    rays = np.stack([np.cos(rise) * np.sin(turn), np.sin(rise) + 0 * turn, np.cos(rise) * np.cos(turn)], axis=2)
+    skull = body.surface(rays.reshape(-1, 3)).reshape(rows, len(turn), 3)
+    # Full over the crown; towards the hairline it keeps its height only where hair goes on beyond it.
+    full = np.sqrt(np.clip((1 - fall) / 0.30, 0, 1))
+    goes_on = np.clip(beyond / 1.5, 0, 1)[None]
+    wave = 1 + 0.07 * np.sin(3 * turn + phase[0])[None] + 0.05 * np.sin(7 * turn + 3 * fall + phase[1])
+    bumps = np.sin(15 * turn + phase[2])[None] * np.sin(17 * fall + phase[3]) + np.sin(9 * turn + 8 * fall + phase[4])
+    lift = lift_cm * (full + (1 - full) * goes_on * 0.75) * (wave + 0.07 * cut.curly * bumps)
+    lift -= 0.25 * lift_cm * np.exp(-(((turn - parting) / 0.16) ** 2))[None] * (1 - goes_on) * np.clip(3 * fall, 0, 1)
+    if lift_cm > 0:
+        lift = lift - 0.15 * (1 - full) * (1 - goes_on)
+    covers_ears = _EAR_STAND * np.clip((beyond - 2.5) / 1.5, 0, 1) * np.exp(-(((np.abs(turn) - 1.62) / 0.38) ** 2))
+    lift = lift + covers_ears * np.exp(-(((skull[:, :, 1] + 1.0) / 3.0) ** 2))
+    scalp = skull + np.maximum(lift, -0.6)[..., None] * rays
 
-    front = np.exp(-((around / 50.0) ** 2))
-    behind = np.clip((around - 100.0) / 60.0, 0.0, 1.0)
-    low = cut.side * (1 - behind) + cut.back * behind
-    low = low * (1 - front) + (0.5 * (cut.top + cut.side)) * front
-    upper = np.clip(1.0 - np.degrees(down) / 75.0, 0.0, 1.0)
-    thickness = low * (1 - upper) + cut.top * upper
-    if cut.top > 0:
-        taper = np.sqrt(np.clip((1.0 - f) / 0.22, 0.0, 1.0))
-        taper = np.maximum(taper, share)
-        thickness = thickness * taper - 0.12 * (1 - taper)
-    phase = rng.uniform(0, 2 * np.pi, 4)
-    ripple = np.sin(7 * turn + 4 * fall[:, None] + phase[0]) + np.sin(11 * turn - 7 * fall[:, None] + phase[1])
-    if genes.hair_style == "curly":
-        ripple = ripple + np.sin(17 * turn + phase[2]) * np.sin(15 * fall[:, None] + phase[3]) * 1.6
-    thickness = thickness + cut.wave * ripple * np.clip(thickness, 0.0, 1.0)
-    points = (skull + thickness.reshape(-1, 1) * rays).reshape(len(fall), len(turn), 3)
-    if hangs:
-        assert cut.end_y is not None
-        hang = np.clip((fall[:, None] - split) / (1.0 - split + 1e-9), 0.0, 1.0) * share
-        top = points[:, :, 1]
-        goal = cut.end_y + 1.5 * (1 - behind)
-        points[:, :, 1] = np.where(hang > 0, top + hang * (goal - top), top)
-        out = np.stack([np.sin(turn), np.cos(turn)], axis=1)
-        points[:, :, [0, 2]] += (hang * (cut.spread + 0.15 * ripple))[..., None] * out
-    return points.reshape(-1, 3)
+    steps = np.linspace(0, 1, HAIR_RINGS - rows + 1)[1:, None]
+    y = scalp[-1, :, 1][None] - steps * beyond[None]
+    start = np.hypot(scalp[-1, :, 0], scalp[-1, :, 2] - body.CENTRE[2])[None]
+    thick = lift_cm * (0.55 + 0.35 * np.sin(np.pi * steps)) * (1 + 0.06 * cut.curly * np.sin(13 * turn + 9 * steps))
+    reach = _reach(turn, y) + np.maximum(thick, 0.2) + covers_ears * np.exp(-(((y + 1.0) / 3.0) ** 2))
+    # Hair bridges the hollows below the widest place above them, leaning in a little.
+    widest = np.maximum.accumulate(np.concatenate([start, reach]), axis=0)[1:]
+    hanging = np.maximum(reach, widest - 0.20 * steps * beyond[None])
+    radius = start + np.clip(steps * 4, 0, 1) * (hanging - start) * np.clip(beyond, 0, 1)[None]
+    radius += 0.3 * np.sin(6 * turn + 2 * steps + phase[2]) * steps * np.clip(beyond / 8, 0, 1)[None]
+    hung = np.stack([radius * np.sin(turn), y, body.CENTRE[2] + radius * np.cos(turn)], axis=2)
+    return np.concatenate([scalp, hung]).reshape(-1, 3)
+
+
+def _beyond(cut: Cut, turn: Array, longer: float, fringe: float) -> Array:
+    """(columns,) length in cm by which hair goes beyond the hairline."""
+    side, back = (low + longer * (high - low) for low, high in (cut.side, cut.back))
+    behind = np.clip((np.abs(turn) - 1.9) / 0.7, 0, 1)
+    around = side * (1 - behind) + back * behind
+    if cut.parted:
+        # A fringe is worn or not; the sides begin beside the eyes.
+        front = cut.front[1] if fringe < 0.3 else 0.0
+        length: Array = np.maximum(
+            front * np.clip((0.95 - np.abs(turn)) / 0.2, 0, 1), np.clip((np.abs(turn) - 0.80) / 0.25, 0, 1) * around
+        )
+        return length
+    front = cut.front[0] + fringe * (cut.front[1] - cut.front[0])
+    middle = np.exp(-((turn / 0.75) ** 2))
+    return front * middle + (1 - middle) * around
+
+
+def _hairline(genes: Genes, turn: Array) -> Array:
+    """(columns,) elevation of the hairline, rad: genes move it, and in men age draws it back, at the temples first."""
+    line = np.interp(np.abs(turn), _HAIRLINE_RAD_DEG[:, 0], _HAIRLINE_RAD_DEG[:, 1])
+    retreat = 5.0 * (genes.share("hairline") - 0.5)
+    temples = 3.0
+    if genes.sex == "male":
+        lost = genes.share("baldness") * float(np.clip((genes.age - 25) / 45, 0, 1))
+        retreat, temples = retreat + 8.0 * lost, temples + 14.0 * lost
+    line = line + retreat * np.exp(-((turn / 0.6) ** 2)) + temples * np.exp(-(((np.abs(turn) - 0.55) / 0.25) ** 2))
+    return np.radians(line)
+
+
+def _reach(turn: Array, y: Array) -> Array:
+    """Horizontal distance of the mean head and neck from the axis through its centre, at heights (rows, columns)."""
+    rise = np.linspace(np.radians(70), np.radians(-55), 26)
+    reach = np.empty_like(y)
+    for column, angle in enumerate(turn):
+        rays = np.stack([np.cos(rise) * np.sin(angle), np.sin(rise), np.cos(rise) * np.cos(angle)], axis=1)
+        points = body.surface(rays)
+        far = np.hypot(points[:, 0], points[:, 2] - body.CENTRE[2])
+        order = np.argsort(points[:, 1])
+        reach[:, column] = np.interp(y[:, column], points[order, 1], far[order], left=_NECK_RADIUS)
+    return np.maximum(reach, _NECK_RADIUS)

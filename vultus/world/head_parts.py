@@ -25,7 +25,7 @@ TEETH_Z = 2.72
 """Front of the upper incisors."""
 UPPER_EDGE_Y = -7.2
 LOWER_EDGE_Y = -7.02
-HAIR_RINGS, HAIR_COLUMNS = 15, 48
+HAIR_RINGS, HAIR_COLUMNS = 34, 64
 
 _FLIP = np.array([-1.0, 1.0, 1.0])
 

@@ -24,11 +24,11 @@ from vultus.world.light import SHADOW_REACH_CM, shadow_map
 from vultus.world.muscles import deform
 from vultus.world.photograph import develop
 from vultus.world.compiled import compiled
-from vultus.world.raster import Fragments, rasterise, vertex_normals
+from vultus.world.raster import Fragments, rasterise
 from vultus.world.scene import Scene
 from vultus.world.shading import BACKGROUND, HAIR, Eyes, Lighting, Mouth, Surface, chart_slopes, shade_surface
 from vultus.world.sitter import Sitter, chart_size, prepare, welded_normals
-from vultus.world.strands import HairSurface, shade_hair, tangents_along
+from vultus.world.strands import HairSurface, comb, shade_hair
 from vultus.world.wrinkles import add_creases
 
 Floats = npt.NDArray[np.float32]
@@ -215,8 +215,7 @@ class _Studio:
         top = topology()
         surface = HairSurface(
             shell,
-            vertex_normals(shell, self.hair_triangles),
-            tangents_along(shell, HAIR_RINGS, HAIR_COLUMNS),
+            *comb(shell, self.hair_triangles, HAIR_RINGS, HAIR_COLUMNS),
             np.ascontiguousarray(top.uv[self.hair]),
             self.hair_triangles,
             self.sitter.strands,

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from vultus.world.compiled import compiled
 from vultus.world.genes import Genes
 from vultus.world.light import Colour, lit_share
+from vultus.world.raster import vertex_normals
 from vultus.world.shading import Lighting
 
 Floats = npt.NDArray[np.float32]
@@ -76,13 +77,28 @@ def paint_strands(genes: Genes) -> Floats:
     return np.stack([np.clip(brightness, 0.3, 1.9), density], -1).astype(np.float32)
 
 
-def tangents_along(vertices: Floats, rings: int, columns: int) -> Floats:
-    """(rings * columns, 3) unit directions from the crown to the end of the hair on a ring-by-ring grid."""
+def comb(vertices: Floats, triangles: Ints, rings: int, columns: int) -> tuple[Floats, Floats]:
+    """Normals and strand directions of a hair shell, a ring-by-ring grid.
+
+    Args:
+        vertices: (rings * columns, 3).
+        triangles: (T, 3).
+        rings: from the crown down; rings that coincide take the direction of the last ring before them.
+        columns: vertices of a ring.
+
+    Returns:
+        two (rings * columns, 3), unit.
+    """
+    normals = vertex_normals(vertices, triangles).reshape(rings, columns, 3)
     grid = vertices.reshape(rings, columns, 3)
-    along = np.gradient(grid, axis=0)
-    along /= np.linalg.norm(along, axis=2, keepdims=True) + 1e-9
-    flat: Floats = along.reshape(-1, 3).astype(np.float32)
-    return flat
+    along = np.gradient(grid, axis=0).astype(np.float32)
+    length = np.linalg.norm(along, axis=2)
+    ring = np.where(length > 0.02, np.arange(rings)[:, None], 0)
+    last = np.maximum.accumulate(ring, axis=0)
+    across = np.arange(columns)[None]
+    along = along[last, across] / (length[last, across, None] + 1e-9)
+    normals = normals[np.maximum(last - (last < np.arange(rings)[:, None]), 0), across]
+    return normals.reshape(-1, 3).copy(), along.reshape(-1, 3).astype(np.float32)
 
 
 @compiled
@@ -177,8 +193,10 @@ def _shade_strand(point: Floats, albedo: Floats, light: Lighting, out: Floats) -
     vx, vy, vz = vx / length, vy / length, vz / length
     nx, ny, nz = point[3], point[4], point[5]
     length = np.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9
+    open_side = 1.0
     if nx * vx + ny * vy + nz * vz < 0.0:
-        length = -length
+        # The inner side of hanging hair gets little light.
+        length, open_side = -length, 0.25
     nx, ny, nz = nx / length, ny / length, nz / length
     tx, ty, tz = point[6], point[7], point[8]
     length = np.sqrt(tx * tx + ty * ty + tz * tz) + 1e-9
@@ -187,11 +205,11 @@ def _shade_strand(point: Floats, albedo: Floats, light: Lighting, out: Floats) -
     shift = 0.35 * (strand - 1.0)
     up = 0.5 + 0.5 * ny
     for k in range(3):
-        out[k] = albedo[k] * strand * (light.ground[k] + up * (light.sky[k] - light.ground[k])) * 0.75
+        out[k] = albedo[k] * strand * (light.ground[k] + up * (light.sky[k] - light.ground[k])) * 0.75 * open_side
     for i in range(light.directions.shape[0]):
         lx, ly, lz = light.directions[i, 0], light.directions[i, 1], light.directions[i, 2]
         cosine = nx * lx + ny * ly + nz * lz
-        lit = min(max((cosine + 0.25) / 1.25, 0.0), 1.0)
+        lit = min(max((cosine + 0.25) / 1.25, 0.0), 1.0) * open_side
         if i == 0 and lit > 0.0:
             lit *= lit_share(
                 px, py, pz, nx, ny, nz, light.shadow_depth, light.shadow_axes, light.shadow_centre, light.shadow_scale,
