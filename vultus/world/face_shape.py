@@ -2,7 +2,7 @@
 
 A field is a sum of warps. A warp moves what lies near its centre by `shift` and stretches it about the centre by
 `stretch`, both fading with exp(-d^2), d measured in `radius`. A centre with x > 0 acts on both halves. Numbers are for
-a trait of one standard deviation; sizes follow the spreads of adult faces (Farkas 1994: breadths and heights of the face
+a trait of 1 sd; sizes follow the spreads of adult faces (Farkas 1994: breadths and heights of the face
 vary by 4 to 6 %, of the nose by 6 to 8 %) and were tuned by eye on sheets of people.
 """
 

@@ -154,8 +154,8 @@ def topology() -> HeadTopology:
 
 
 @lru_cache(maxsize=1)
-def _mean_vertices() -> Array:
-    """(V without hair, 3) of the mean head before lids are fitted to the eyeball."""
+def mean_vertices() -> Array:
+    """(V without hair, 3) of the mean head before the lids are fitted to the eyeball; do not write to it."""
     vertices = np.concatenate([skin_mesh().vertices, *(piece.vertices for _, piece in _parts())])
     _dent_nostrils(vertices)
     return vertices
@@ -177,7 +177,7 @@ def _fields() -> tuple[NDArray[np.float32], NDArray[np.float32], Array]:
         and the left half; jowls (V + 2, 3).
     """
     flip = np.array([-1.0, 1.0, 1.0])
-    points = np.concatenate([_mean_vertices(), [body.EYE_CENTRE * flip, body.EYE_CENTRE]])
+    points = np.concatenate([mean_vertices(), [body.EYE_CENTRE * flip, body.EYE_CENTRE]])
     whole, skew = [], []
     for gene in SHAPE_GENES:
         centred = tuple(w for w in WARPS[gene] if w.centre[0] == 0)
@@ -193,7 +193,7 @@ def mean_head() -> PersonShape:
     from vultus.world.muscles import AUS
 
     hair = np.tile(body.CENTRE, (head_parts.HAIR_RINGS * head_parts.HAIR_COLUMNS, 1))
-    moved = np.zeros((len(_mean_vertices()) + 2, 3))
+    moved = np.zeros((len(mean_vertices()) + 2, 3))
     return _assemble(moved, hair, 1.0, np.ones(len(AUS), np.float32))
 
 
@@ -216,7 +216,7 @@ def person_shape(genes: Genes) -> PersonShape:
 
 def _assemble(moved: Array, hair: Array, scale: float, gain: NDArray[np.float32]) -> PersonShape:
     top, skin = topology(), skin_mesh()
-    mean = _mean_vertices()
+    mean = mean_vertices()
     vertices = mean + moved[:-2]
     flip = np.array([-1.0, 1.0, 1.0])
     centres = np.stack([body.EYE_CENTRE * flip, body.EYE_CENTRE]) + moved[-2:]

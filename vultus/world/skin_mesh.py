@@ -357,7 +357,8 @@ def _nostril_cap(nostril: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _inside(polygons: Iterable[Array], points: Array) -> NDArray[np.bool_]:
     """Which of the points (N, 2) lie inside one of the closed polygons (M, 2), or so near one of its edges that a
-    Delaunay triangulation would leave the edge out."""
+    Delaunay triangulation would leave the edge out.
+    """
     inside = np.zeros(len(points), bool)
     y = points[:, 1, None]
     for start in polygons:
