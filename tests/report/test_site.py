@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import re
 import shutil
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from vultus.core.loop import TrainConfig
 from vultus.core.registry import Card
 from vultus.core.system import System
 from vultus.report.collect import read_dataset, read_media
-from vultus.report.site import build_site, duration, number, paper_comparison
+from vultus.report.site import build_site, duration, number, paper_tables
 
 
 @dataclass(frozen=True)
@@ -158,9 +159,13 @@ def test_the_papers_numbers_come_with_a_reason(root: Path) -> None:
 
     params = load_params(root / "params.yaml")
     system = read_system(root, "jaa_net", params["systems"]["jaa_net"], synthetic=True)
-    (line,) = paper_comparison(system)
-    assert (line.dataset, line.metric, line.paper) == ("bp4d", "F1", 0.6)
-    assert "not comparable" in line.reason
+    (table,) = paper_tables(system)
+    ours = pd.read_csv(root / "reports/systems/jaa_net/results.csv").set_index("metric").loc["F1", "value"]
+    assert table.dataset == "bp4d"
+    assert table.numbers[0] == ("F1", 0.6, pytest.approx(float(ours)))
+    assert table.numbers[1][0] == "PSNR"
+    assert math.isnan(table.numbers[1][2]), "what was not measured here is not invented"
+    assert "Not comparable" in table.reason
 
 
 def test_two_builds_have_the_same_bytes(root: Path) -> None:

@@ -88,42 +88,49 @@ def build_site(root: Path, out: Path, params: Mapping[str, Any]) -> int:
             curves=_curves(system, out),
             part_charts=_part_charts(system, out),
             compared=next((family for family in families if system in family.systems), None),
-            paper=paper_comparison(system),
+            paper=paper_tables(system),
         )
     return pages.count
 
 
 @dataclass(frozen=True)
-class PaperNumber:
-    """A number of the paper, ours beside it where there is one, and why they differ."""
+class PaperTable:
+    """A paper's numbers on one data set, ours beside them, and why they differ.
+
+    ``numbers`` are (metric, the paper's value, ours or NaN).
+    """
 
     dataset: str
-    metric: str
-    paper: float
-    ours: float
+    numbers: list[tuple[str, float, float]]
     reason: str
 
 
-def paper_comparison(system: SystemReport) -> list[PaperNumber]:
-    """The paper's numbers with ours beside them, and in words why they differ or why ours is absent."""
-    ours = {str(row["metric"]): row for row in system.rows.to_dict("records")}
-    lines = []
-    for dataset, values in system.card.paper_values.items():
-        for metric, paper in values.items():
-            row = ours.get(metric)
-            if row is None:
-                continue
-            if dataset == system.dataset:
-                reason = "same data set and protocol; the parts named above are reconstructed, and one seed was run"
-            elif system.synthetic:
-                reason = (
-                    f"ours is measured on synthetic people with the embedded preset, the paper's on {dataset}: "
-                    f"not comparable; place {dataset} and train with params/paper.yaml to run the paper's protocol"
-                )
-            else:
-                reason = f"ours is measured on {system.dataset}, the paper's on {dataset}: not comparable"
-            lines.append(PaperNumber(dataset, metric, paper, float(row["value"]), reason))
-    return lines
+def paper_tables(system: SystemReport) -> list[PaperTable]:
+    """The paper's numbers by data set, that of the system's own data set first."""
+    ours = dict(zip(system.rows["metric"], system.rows["value"], strict=True))
+    tables = [
+        PaperTable(
+            dataset=dataset,
+            numbers=[(metric, paper, float(ours.get(metric, math.nan))) for metric, paper in values.items()],
+            reason=_why_different(system, dataset),
+        )
+        for dataset, values in system.card.paper_values.items()
+    ]
+    return sorted(tables, key=lambda table: table.dataset != system.dataset)
+
+
+def _why_different(system: SystemReport, dataset: str) -> str:
+    if dataset == system.dataset:
+        return (
+            "Same data set and protocol. What differs: the parts named below are reconstructed, one seed was run, and the "
+            "epoch is selected on held-out training people."
+        )
+    why = "synthetic people with the embedded preset (smaller pictures, narrower network, fewer steps)"
+    here = why if system.synthetic else system.dataset
+    return (
+        f"Not comparable: the paper measured on {dataset}, the numbers here are measured on {here}. With {dataset} in "
+        "place, the section of params/paper.yaml runs the paper's own protocol."
+    )
 
 
 class _Pages:
