@@ -122,8 +122,8 @@ def paper_tables(system: SystemReport) -> list[PaperTable]:
 def _why_different(system: SystemReport, dataset: str) -> str:
     if dataset == system.dataset:
         return (
-            "Same data set and protocol. What differs: the parts named below are reconstructed, one seed was run, and the "
-            "epoch is selected on held-out training people."
+            "Same data set and protocol. What differs: the parts named below are reconstructed, one seed was run, and "
+            "the epoch is selected on held-out training people."
         )
     why = "synthetic people with the embedded preset (smaller pictures, narrower network, fewer steps)"
     here = why if system.synthetic else system.dataset
