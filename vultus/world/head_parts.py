@@ -21,7 +21,7 @@ TEETH = 12
 """Teeth of a row; tooth k covers u in k/12 .. (k + 1)/12 of the row's chart, v runs from gum (0) to edge (1)."""
 GUM_V = 0.3
 """Gum above this v of the teeth's chart, enamel below."""
-TEETH_Z = 2.72
+TEETH_Z = 2.5
 """Front of the upper incisors."""
 UPPER_EDGE_Y = -7.2
 LOWER_EDGE_Y = -7.02
@@ -149,7 +149,7 @@ def mouth_bag(skin: SkinMesh) -> Part:
     last = (len(rows) - 1) * columns
     after = (np.arange(columns) + 1) % columns
     cap = np.c_[last + np.arange(columns), np.full(columns, len(vertices) - 1), last + after]
-    triangles = np.concatenate([strip, cap])[:, [0, 2, 1]].astype(np.int32)
+    triangles = np.concatenate([strip, cap]).astype(np.int32)
     u = np.arange(columns) / columns
     uv = np.concatenate([*(np.c_[u, np.full(columns, row / 6)] for row in range(len(rows))), [[0.5, 1.0]]])
     mirror_column = (columns // 2 - np.arange(columns)) % columns
@@ -159,13 +159,18 @@ def mouth_bag(skin: SkinMesh) -> Part:
     return Part("mouth_inside", vertices, triangles, uv, np.append(mirror, len(vertices) - 1).astype(np.int32), twin)
 
 
+def teeth_arch(x: Array) -> Array:
+    """Front of the upper teeth at x: z in cm."""
+    return TEETH_Z - 0.42 * x**2 - 0.02 * x**4
+
+
 def teeth(upper: bool) -> Part:
     """One row of teeth on a parabolic arch, with its gum."""
     columns = 3 * TEETH + 1
     along = np.linspace(-1.0, 1.0, columns)
     x = 2.45 * along
     inset = 0.0 if upper else 0.22
-    arch_z = TEETH_Z - inset - 0.42 * x**2 - 0.02 * x**4
+    arch_z = teeth_arch(x) - inset
     slope = -0.84 * x - 0.08 * x**3
     normal = np.c_[-slope, np.ones(columns)]
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
@@ -173,7 +178,7 @@ def teeth(upper: bool) -> Part:
     valley = phase == 0
     edge = UPPER_EDGE_Y if upper else LOWER_EDGE_Y
     sign = 1.0 if upper else -1.0
-    notch = np.where(valley, 0.09, 0.0) + 0.06 * np.abs(along) + (0.05 * (np.abs(along) > 0.55) if upper else 0.0)
+    notch = np.where(valley, 0.05, 0.0) + 0.08 * along**2
     rows = []
     for height, bulge in (
         (1.75, -0.05),
@@ -184,7 +189,7 @@ def teeth(upper: bool) -> Part:
         (0.02, -0.22),
         (1.3, -0.5),
     ):
-        out = bulge - np.where(valley & (height < 0.9), 0.07, 0.0)
+        out = bulge - np.where(valley & (height < 0.9), 0.05, 0.0)
         y = edge + sign * (height + (notch if height < 0.1 else np.where(valley & (0.8 < height < 1), 0.12, 0.0)))
         rows.append(np.c_[x + out * normal[:, 0], np.broadcast_to(y, columns), arch_z + out * normal[:, 1]])
     triangles = _strip(len(rows), columns, closed=False)
@@ -203,10 +208,10 @@ def tongue() -> Part:
     """The tongue at rest: rings across from the tip (row 0) to the root; upper side at columns 0..8 of 16."""
     rows, columns = 11, 16
     t = np.linspace(0.0, 1.0, rows)
-    z = 1.95 - 5.2 * t
-    half_width = 1.75 * np.sqrt(np.clip(1 - (1 - np.clip(t / 0.45, 0.0, 1.0)) ** 2, 0.0, 1.0)) * (1 - 0.25 * t) + 0.02
+    z = 1.85 - 5.2 * t
+    half_width = 1.6 * np.sqrt(np.clip(1 - (1 - np.clip(t / 0.45, 0.0, 1.0)) ** 2, 0.0, 1.0)) * (1 - 0.25 * t) + 0.02
     thickness = 0.75 * np.sqrt(np.clip(1 - (1 - np.clip(t / 0.35, 0.0, 1.0)) ** 2, 0.0, 1.0)) + 0.02
-    top = -7.45 + 0.55 * np.sin(np.pi * np.clip(t, 0, 1) * 0.8)
+    top = -7.95 + 0.5 * np.sin(np.pi * np.clip(t, 0, 1) * 0.8)
     turn = 2 * np.pi * np.arange(columns) / columns
     x = half_width[:, None] * -np.cos(turn)
     groove = 0.12 * np.exp(-((x / 0.45) ** 2)) * np.minimum(1.0, 3 * t)[:, None]

@@ -256,7 +256,7 @@ ACTIONS: dict[int, tuple[Action, ...]] = {
 
 @dataclass(frozen=True)
 class JawShare:
-    """Share of the jaw's turn that skin near a place takes, fading with exp(-(distance / radius)^2); `lip` as in `Slide`."""
+    """Share of the jaw's turn that skin near a place takes; fades like a `Slide`, `lip` as there."""
 
     place: tuple[float, float, float]
     radius: float

@@ -25,6 +25,7 @@ from vultus.data.tables import ACTION_UNITS
 from vultus.world import anthropometry as body
 from vultus.world.anthropometry import Array
 from vultus.world.head import LID_GAP, PersonShape, mean_vertices, topology
+from vultus.world.head_parts import teeth_arch
 from vultus.world.muscle_table import ACTIONS, JAW_SHARES, JAW_SLIDES
 from vultus.world.skin_mesh import EYE_COLUMNS, LIP_COLUMNS, LIP_STEPS, Index, SkinMesh, skin_mesh
 from vultus.world.waters import Slide, field
@@ -57,19 +58,18 @@ _SEAL_FOLLOWS = np.array([1.0, 0.8, 0.58, 0.4, 0.28, 0.2, 0.12, 0.05, 0.0])
 UPPER_LIP_SHARE = 0.35
 """How far down the gap the lips meet: the upper lip comes this share of the way."""
 
+LIP_BEFORE_TEETH = 0.1
+"""Least distance of a lip from the front of the upper teeth, cm."""
+
 _BAG_FOLLOWS = (1.0, 1.0, 0.8, 0.45, 0.15, 0.0)
 """Share of the stomion's movement, by row of the mouth bag inwards."""
 _NECK_FOLLOWS = (1.0, 0.45, 0.12, 0.0, 0.0)
 
 
-@dataclass(frozen=True)
-class TongueShape:
-    """Where the tongue lies against its rest, in cm: tip and body, upwards and forwards."""
-
-    tip_up: float = 0.0
-    tip_forward: float = 0.0
-    body_up: float = 0.0
-    body_forward: float = 0.0
+TONGUE_REST: dict[str, float] = {
+    "dorsum_place": 0.45, "dorsum_height": 0.5, "tip_height": 0.32, "tip_advance": 0.6, "root_advance": 0.45,
+}  # fmt: skip
+"""Parameters of `tongue.TONGUE_PARAMETERS` (0..1) at which the tongue lies as in the head at rest (the vowel AX)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +170,9 @@ class Rig:
         self.margin = top.ranges["eyelid"][0]
         self.tongue = slice(*top.ranges["tongue"])
         self.neck = top.ranges["neck"][0]
+        # how far this person's mouth lies in front of the mean's
+        centre = self.skin.lip_rings[0, LIP_COLUMNS // 4]
+        self.lip_shift = float(self.rest[centre, 2] - person.scale * self.skin.vertices[centre, 2])
         self._prepare_lids()
 
     def _prepare_lids(self) -> None:
@@ -187,7 +190,7 @@ class Rig:
 
     def deform(
         self, au_intensity: NDArray[np.floating], gaze: tuple[float, float] | Array = (0.0, 0.0),
-        tongue: TongueShape | None = None,
+        tongue: Mapping[str, float] | None = None,
     ) -> Floats:  # fmt: skip
         """Vertices of one frame; see `deform`."""
         shared, scale = self.shared, self.person.scale
@@ -207,6 +210,7 @@ class Rig:
         if jaw > 0:
             moved = moved + (jaw * scale * jaw_gain) * shared.jaw_fields
         vertices[shared.moving] += moved
+        self._lips_before_teeth(vertices)
         bag, rim = shared.bag, self.skin.lip_rings[0]
         rim_moved = vertices[rim] - self.rest[rim]
         for row, follow in enumerate(_BAG_FOLLOWS):
@@ -228,16 +232,29 @@ class Rig:
         vertices[ids, 1] = self.hinge[1] + cosine * y - sine * z
         vertices[ids, 2] = self.hinge[2] + sine * y + cosine * z
 
-    def _shape_tongue(self, vertices: Array, shape: TongueShape | None, show: float) -> None:
-        if shape is None and show == 0:
+    def _shape_tongue(self, vertices: Array, given: Mapping[str, float] | None, show: float) -> None:
+        if not given and show == 0:
             return
-        along = self.shared.tongue_along
-        shape = shape or TongueShape()
-        tip, bodily = along**2, np.sin(np.pi * np.clip(along * 0.9 + 0.05, 0, 1))
+        shape = {**TONGUE_REST, **(given or {})}
+        along, scale = self.shared.tongue_along, self.person.scale
+        tip = along**3
+        dorsum = np.exp(-(((along - 0.2 - 0.6 * shape["dorsum_place"]) / 0.3) ** 2))
         part = vertices[self.tongue]
-        part[:, 1] += shape.tip_up * tip + shape.body_up * bodily + 0.35 * show * tip
-        part[:, 2] += shape.tip_forward * tip + shape.body_forward * bodily + 3.0 * show * along
+        part[:, 1] += scale * (
+            1.5 * (shape["tip_height"] - 0.32) * tip + 1.3 * (shape["dorsum_height"] - 0.5) * dorsum + 0.4 * show * tip
+        )
+        part[:, 2] += scale * (
+            1.4 * (shape["tip_advance"] - 0.6) * tip + 0.9 * (shape["root_advance"] - 0.45) * (1.0 - along)
+            + 3.0 * show * along
+        )  # fmt: skip
         vertices[self.tongue] = part
+
+    def _lips_before_teeth(self, vertices: Array) -> None:
+        """No lip goes through the upper teeth (in the jaw's rest position)."""
+        lips = self.skin.lip_rings[: len(LIP_STEPS) - 1]
+        scale = self.person.scale
+        limit = scale * (teeth_arch(vertices[lips, 0] / scale) + LIP_BEFORE_TEETH) + self.lip_shift
+        vertices[lips, 2] = np.maximum(vertices[lips, 2], limit)
 
     def _meet_lips(self, vertices: Array, a: Mapping[int, float], jaw: float) -> None:
         half = LIP_COLUMNS // 2
@@ -312,7 +329,7 @@ def deform(
     person: PersonShape,
     au_intensity: NDArray[np.floating],
     gaze: tuple[float, float] | Array = (0.0, 0.0),
-    tongue: TongueShape | None = None,
+    tongue: Mapping[str, float] | None = None,
 ) -> Floats:
     """The head of a person in one frame, before the pose.
 
@@ -320,7 +337,7 @@ def deform(
         person: from `head.person_shape` or `head.mean_head`.
         au_intensity: (A,) in the order of `AUS`, 0..5; values outside are clipped.
         gaze: yaw (positive to image right) and pitch (positive up), radians; the upper lid follows the pitch.
-        tongue: where the tongue lies; at rest by default.
+        tongue: parameters of `tongue.TONGUE_PARAMETERS`, 0..1; those left out are at rest.
 
     Returns:
         (V, 3) float32 cm.
