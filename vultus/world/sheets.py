@@ -149,8 +149,8 @@ def nuisances(seed: int, subjects: Sequence[str], size_px: int = 176, columns: i
         scene = random_scene(rng, size_px=size_px, occluder_rate=float(number % 2), glasses_rate=0.3)
         habit = np.array(population.person(seed, subject).habit)
         shown = performance.expression("T4", habit, 12, rng)
-        head = performance.head_pose(12, rng, turned_rad=0.3)
-        states = [FrameState(shown[t], performance.gaze(12, rng)[t], head[t]) for t in range(12)]
+        head, eyes = performance.head_pose(12, rng, turned_rad=0.3), performance.gaze(12, rng)
+        states = [FrameState(shown[t], eyes[t], head[t]) for t in range(12)]
         shot = list(render_clip(population.person(seed, subject).genes, scene, states))[6]
         tiles.append(_labelled(shot.rgb, ", ".join(thing.kind for thing in scene.occluders) or "no occluder"))
     return _noted(_grid(tiles, columns))
@@ -178,7 +178,7 @@ def family_tree(seed: int, family: str, size_px: int = 208) -> RGB:
         (y0, x0), (_, x1) = corner(parents[0]), corner(parents[1])
         joint = ((x0 + x1 + size_px) // 2, y0 + size_px // 2)
         bend = y - 16
-        cv2.line(sheet, (x0, joint[1]), (x1, joint[1]), _GREY, 2, cv2.LINE_AA)
+        cv2.line(sheet, (x0 + size_px // 2, joint[1]), (x1, joint[1]), _GREY, 2, cv2.LINE_AA)
         for start, stop in ((joint, (joint[0], bend)), ((joint[0], bend), (child[0], bend)), ((child[0], bend), child)):
             cv2.line(sheet, start, stop, _GREY, 2, cv2.LINE_AA)
     scene = _studio(size_px)
@@ -216,7 +216,9 @@ def talking(seed: int, config: WorldConfig, subject: str, video: Path, size_px: 
 
 def _labelled(tile: RGB, text: str) -> RGB:
     strip = np.full((22, tile.shape[1], 3), _PAPER, np.uint8)
-    cv2.putText(strip, text, (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.42, _INK, 1, cv2.LINE_AA)
+    cv2.putText(
+        strip, text, (4, 15), cv2.FONT_HERSHEY_SIMPLEX, min(0.42, tile.shape[1] / len(text) / 20), _INK, 1, cv2.LINE_AA
+    )
     return np.concatenate([strip, tile], axis=0)
 
 
