@@ -15,7 +15,7 @@ from vultus.face.crops import CropConfig, build_crops
 from vultus.face.landmarks import biocular_distance, eye_centres
 from vultus.face.locate import LandmarkConfig, build_landmarks
 from vultus.face.regions import au_centres
-from vultus.face.sheets import crop_sheet, draw_landmarks, write_sheet
+from vultus.face.sheets import crop_sheet, draw_landmarks, spread_over_subjects, write_sheet
 
 
 def build(data, **config):
@@ -105,3 +105,9 @@ def test_drawing_skips_absent_points():
     drawn = draw_landmarks(image, points, (255, 0, 0))
     assert drawn[25, 20, 0] > 200
     assert (image == 0).all()
+
+
+def test_sheet_takes_each_person_and_no_frame_twice(toy_data):
+    store = build(toy_data, size_px=32)
+    assert spread_over_subjects(store, 2) == [2, 4]
+    assert spread_over_subjects(store, 20) == [0, 1, 2, 3, 4]

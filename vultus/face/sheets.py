@@ -16,6 +16,7 @@ COLOURS = {"annotated": (90, 220, 120), "mediapipe": (90, 180, 255), "trained": 
 """Colour of the landmarks by the method that gave them."""
 
 _OTHER = (230, 230, 230)
+_FONT = (0, 0.34)  # cv2.FONT_HERSHEY_SIMPLEX and its scale
 
 
 def draw_landmarks(image: RGB, landmarks_68: npt.NDArray[np.floating], colour: tuple[int, int, int]) -> RGB:
@@ -42,14 +43,17 @@ def draw_landmarks(image: RGB, landmarks_68: npt.NDArray[np.floating], colour: t
 
 def spread_over_subjects(store: Store, count: int) -> list[int]:
     """Rows of a crop store that show as many people as possible, each at even times."""
-    subjects = store.rows.groupby("subject", sort=True, dropna=False).indices
-    people = list(subjects.values())
-    people = [people[k] for k in np.linspace(0, len(people) - 1, min(count, len(people))).astype(int)]
+    subject = store.rows["subject"].fillna("")
+    people = [np.flatnonzero(subject == name) for name in sorted(subject.unique())]
+    people = [people[k] for k in _even(len(people), count)]
     share = -(-count // len(people))
-    picked = [
-        rows[k] for rows in people for k in np.linspace(0, len(rows) - 1, min(share, len(rows)) + 2).astype(int)[1:-1]
-    ]
-    return [int(row) for row in picked[:count]]
+    return [int(rows[k]) for rows in people for k in _even(len(rows), share)][:count]
+
+
+def _even(length: int, count: int) -> list[int]:
+    """Up to ``count`` distinct indices below ``length``, evenly spaced."""
+    count = min(count, length)
+    return [int((k + 0.5) * length / count) for k in range(count)]
 
 
 def crop_sheet(store: Store, columns: int = 8, rows: int = 4, tile_px: int = 160) -> RGB:
@@ -78,9 +82,11 @@ def crop_sheet(store: Store, columns: int = 8, rows: int = 4, tile_px: int = 160
         drawn = draw_landmarks(face, store["landmarks_68"][row] * scale, COLOURS.get(about["method"], _OTHER))
         y, x = gap + k // columns * cell[0], gap + k % columns * cell[1]
         sheet[y : y + 2 * tile_px, x : x + tile_px] = np.concatenate([face, drawn])
-        text = f"{about['clip_id']} {about['frame']}"
-        place = (x + 1, y + 2 * tile_px + 12)
-        cv2.putText(sheet, text[-26:], place, cv2.FONT_HERSHEY_SIMPLEX, 0.34, _OTHER, 1, cv2.LINE_AA)
+        text = f"{about['clip_id']}:{about['frame']}"
+        while cv2.getTextSize(text, *_FONT, 1)[0][0] > tile_px:
+            text = text[1:]
+        place = (x, y + 2 * tile_px + caption - 4)
+        cv2.putText(sheet, text, place, *_FONT, _OTHER, 1, cv2.LINE_AA)
     return sheet
 
 
