@@ -69,7 +69,7 @@ class Prosody:
 EMOTION_PROSODY: dict[str, Prosody] = {
     "neutral": Prosody(),
     "happiness": Prosody(3.0, 1.6, 1.08, 2.5, 0.7, slope_st=0.5, accent_st=2.6, final_st=0.8),
-    "sadness": Prosody(-2.0, 0.45, 0.78, -5.0, -1.8, slope_st=-2.0, accent_st=0.3, final_st=-0.8),
+    "sadness": Prosody(-2.0, 0.45, 0.78, -5.0, -1.8, slope_st=-1.0, accent_st=0.3, final_st=-0.4),
     "anger": Prosody(2.6, 1.45, 1.14, 5.0, 1.8, slope_st=-1.2, accent_st=3.0, final_st=-1.2),
     "fear": Prosody(4.6, 0.8, 1.24, -1.0, 0.3, slope_st=1.4, accent_st=0.8, final_st=1.0),
     "surprise": Prosody(4.0, 1.8, 1.02, 2.0, 0.6, slope_st=3.0, accent_st=1.6, final_st=3.6),

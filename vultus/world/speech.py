@@ -38,6 +38,8 @@ NEUTRAL_RATE_WPM = 160.0
 _SILENT_STEP = 8
 """Largest absolute 16-bit value that counts as digital silence inside a closure."""
 _SHORTEST_CLOSURE_S = 0.008
+_MURMUR_SHARE = 0.6
+"""Part of a voiced stop between voiced sounds in which the mouth is closed."""
 _SHORTEST_L_S = 0.03
 
 
@@ -473,9 +475,13 @@ def _segments(events: list[list[Any]], pcm: np.ndarray, word_starts: Sequence[in
         phones.pop()
     phones[0].start = 0
     loud = np.abs(pcm.astype(np.int32)) > _SILENT_STEP
-    for i, phone in enumerate(phones):
-        if phone.arpa in STOPS:
-            _find_closure(phone, phones[i - 1] if i else None, loud)
+    for before, phone in itertools.pairwise([None, *phones]):
+        if phone is not None and phone.arpa in STOPS:
+            _find_silent_closure(phone, before, loud)
+    for phone in phones:
+        if phone.arpa in STOPS and phone.release == phone.start:
+            phone.release += round(_MURMUR_SHARE * (phone.end - phone.start))
+        phone.release = min(phone.release, phone.end)
     for before, phone in itertools.pairwise(phones):
         _give_time(before, phone)
     return [phone for phone in phones if phone.end > phone.start]
@@ -500,11 +506,10 @@ def _give_time(before: _Segment, phone: _Segment) -> None:
         before.end = phone.start = phone.end - round(0.4 * (phone.end - before.start))
 
 
-def _find_closure(stop: _Segment, before: _Segment | None, loud: np.ndarray) -> None:
-    """Set start and release of a stop.
+def _find_silent_closure(stop: _Segment, before: _Segment | None, loud: np.ndarray) -> None:
+    """Let a stop begin with the silence before its burst, which is where eSpeak NG reports it.
 
-    eSpeak NG reports a stop at its burst, after the silence of the closure, except for voiced stops between voiced
-    sounds, whose murmur lies inside the reported time: there the first 60 % are closed.
+    Voiced stops between voiced sounds have none: their murmur lies inside the reported time.
     """
     earliest = 0 if before is None else before.start
     heard = np.flatnonzero(loud[earliest : stop.release])
@@ -513,8 +518,6 @@ def _find_closure(stop: _Segment, before: _Segment | None, loud: np.ndarray) -> 
         stop.start = silence_from
         if before is not None:
             before.end = silence_from
-    else:
-        stop.release = stop.start + round(0.6 * (stop.end - stop.start))
 
 
 def _give_words_to_all(segments: list[_Segment], tokens: Sequence[Token], voice: str) -> list[_Segment]:
