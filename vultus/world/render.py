@@ -17,16 +17,30 @@ import numpy.typing as npt
 
 from vultus.world.backdrop import paint_backdrop
 from vultus.world.camera import angles, rotation
+from vultus.world.compiled import compiled
 from vultus.world.genes import Genes
-from vultus.world.head import PARTS, topology
+from vultus.world.head import topology
 from vultus.world.head_parts import HAIR_COLUMNS, HAIR_RINGS
 from vultus.world.light import SHADOW_REACH_CM, shadow_map
 from vultus.world.muscles import deform
+from vultus.world.occluders import Prop, build_prop
 from vultus.world.photograph import develop
-from vultus.world.compiled import compiled
-from vultus.world.raster import Fragments, rasterise
+from vultus.world.raster import Fragments, rasterise, vertex_normals
 from vultus.world.scene import Scene
-from vultus.world.shading import BACKGROUND, HAIR, Eyes, Lighting, Mouth, Surface, chart_slopes, shade_surface
+from vultus.world.shading import (
+    BACKGROUND,
+    GLASSES,
+    HAIR,
+    HAND,
+    LOCK,
+    MASK,
+    Eyes,
+    Lighting,
+    Mouth,
+    Surface,
+    chart_slopes,
+    shade_surface,
+)
 from vultus.world.sitter import Sitter, chart_size, prepare, welded_normals
 from vultus.world.strands import HairSurface, comb, shade_hair
 from vultus.world.wrinkles import add_creases
@@ -96,8 +110,9 @@ def render_clip(person: Genes, scene: Scene, states: Iterable[FrameState]) -> It
         one frame a state; the same bytes for the same arguments.
     """
     studio = _Studio(prepare(person, chart_size(scene.camera.height)), scene)
-    for number, state in enumerate(states):
-        yield studio.frame(number, state)
+    acts = list(states)
+    for number, state in enumerate(acts):
+        yield studio.frame(number, number / max(len(acts) - 1, 1), state)
 
 
 class _Studio:
@@ -130,23 +145,20 @@ class _Studio:
         self.ground = np.array(light.ground_colour, np.float32)
         self.chart = np.empty_like(sitter.skin.chart)
 
-    def frame(self, number: int, state: FrameState) -> Frame:
+    def frame(self, number: int, moment: float, state: FrameState) -> Frame:
+        """Frame `number`, at `moment` (0..1) of the clip."""
         sitter, scene, camera = self.sitter, self.scene, self.scene.camera
         top = topology()
         turn = rotation(*(float(a) for a in state.pose[:3]))
         shift = np.asarray(state.pose[3:6], np.float64)
         local = deform(sitter.shape, state.au_intensity, state.gaze, state.tongue)
         world = _posed(local, turn, shift, self.follows)
-        normals = welded_normals(world, self.triangles)
-        screen = camera.project(world, SAMPLES)
-        width, height = camera.width * SAMPLES, camera.height * SAMPLES
-        solid = rasterise(screen, self.triangles, width, height)
         light = self._lighting(world, (PIVOT + shift).astype(np.float32))
         strength = sitter.wrinkles.strength(state.au_intensity)
         add_creases(sitter.skin.chart, sitter.wrinkles.layers, sitter.wrinkles.boxes, strength, self.chart)
         surface = Surface(
             world,
-            normals,
+            welded_normals(world, self.triangles),
             self.albedo,
             sitter.occlusion,
             self.gloss,
@@ -155,6 +167,10 @@ class _Studio:
             self.part,
             chart_slopes(world, top.uv, self.triangles),
         )
+        for prop in self._props(local, moment):
+            surface = _with_prop(surface, prop, _posed(prop.vertices, turn, shift, np.ones(1, np.float32)))
+        screen = camera.project(surface.positions, SAMPLES)
+        solid = rasterise(screen, surface.triangles, camera.width * SAMPLES, camera.height * SAMPLES)
         colour, coverage = shade_surface(
             solid.triangle,
             solid.weights,
@@ -166,22 +182,33 @@ class _Studio:
             _mouth(world, turn, top.landmark_vertices),
             SAMPLES,
         )
-        depth, mask = _resolve(solid.triangle, solid.depth, self.part, SAMPLES)
+        depth, mask = _resolve(solid.triangle, solid.depth, surface.part, SAMPLES)
         picture = colour + (1 - coverage)[..., None] * self.background
         if not sitter.bald:
             picture = self._comb(picture, world, screen, solid, light, depth, mask)
         rgb = develop(picture, scene, number)
         points = camera.project(world[top.landmark_vertices])
+        box = self._box(world)
         return Frame(
             rgb=rgb,
             landmarks_68=points[:, :2].copy(),
             visible=_visible(points, depth),
             pose=self._pose_in_camera(turn, shift),
-            box=self._box(world),
+            box=box,
             depth=depth,
             mask=mask,
-            occluded=False,
+            occluded=_occluded(mask, box),
         )
+
+    def _props(self, local: Floats, moment: float) -> list[Prop]:
+        shape = self.sitter.shape
+        landmarks = local[topology().landmark_vertices].astype(np.float64)
+        hair = np.array(self.sitter.complexion.hair, np.float32)
+        built = (
+            build_prop(occluder, moment, landmarks, self.sitter.complexion.tone, hair, shape.scale)
+            for occluder in self.scene.occluders
+        )
+        return [prop for prop in built if prop is not None]
 
     def _lighting(self, world: Floats, middle: Floats) -> Lighting:
         shadow = shadow_map(world, self.triangles, self.directions[0], centre=middle, reach_cm=SHADOW_REACH_CM)
@@ -209,27 +236,28 @@ class _Studio:
     ) -> Floats:
         """Lay the hair over the picture; depth and mask are updated in place where hair hides more than half."""
         shell = np.ascontiguousarray(world[self.hair])
-        fragments = rasterise(
-            screen[self.hair], self.hair_triangles, solid.triangle.shape[1], solid.triangle.shape[0], cull_back=False
-        )
-        top = topology()
         surface = HairSurface(
             shell,
             *comb(shell, self.hair_triangles, HAIR_RINGS, HAIR_COLUMNS),
-            np.ascontiguousarray(top.uv[self.hair]),
+            np.ascontiguousarray(topology().uv[self.hair]),
             self.hair_triangles,
             self.sitter.strands,
             np.array(self.sitter.complexion.hair, np.float32),
         )
-        colour, opacity = shade_hair(
-            fragments.triangle, fragments.weights, fragments.depth, solid.depth, surface, light, SAMPLES
-        )
-        hidden = opacity > 0.5
-        mask[hidden] = HAIR
-        nearest, _ = _resolve(fragments.triangle, fragments.depth, self.hair_part, SAMPLES)
-        depth[hidden] = nearest[hidden]
-        laid: Floats = picture * (1 - opacity)[..., None] + colour
-        return laid
+        height, width = solid.triangle.shape
+        # First the inner side, which is seen past the face and through ragged ends, then the outer side.
+        for triangles in (self.hair_triangles[:, ::-1].copy(), self.hair_triangles):
+            fragments = rasterise(screen[self.hair], triangles, width, height)
+            colour, opacity = shade_hair(
+                fragments.triangle, fragments.weights, fragments.depth, solid.depth,
+                surface._replace(triangles=triangles), light, SAMPLES,
+            )  # fmt: skip
+            picture = picture * (1 - opacity)[..., None] + colour
+            nearest, _ = _resolve(fragments.triangle, fragments.depth, self.hair_part, SAMPLES)
+            hidden = (opacity > 0.5) & (nearest < depth)
+            mask[hidden] = HAIR
+            depth[hidden] = nearest[hidden]
+        return picture
 
     def _eyes(self, local: Floats, world: Floats, turn: Doubles, shift: Doubles, state: FrameState) -> Eyes:
         yaw, pitch = float(state.gaze[0]), float(state.gaze[1])
@@ -282,6 +310,28 @@ def _posed(local: Floats, turn: Doubles, shift: Doubles, follows: Floats) -> Flo
     bent = local + follows[:, None] * (turned - local)
     moved = bent + (0.35 + 0.65 * follows[:, None]) * shift
     return moved.astype(np.float32)
+
+
+def _with_prop(surface: Surface, prop: Prop, world: Floats) -> Surface:
+    """The mesh with an occluder added."""
+    count, faces = len(prop.vertices), len(prop.triangles)
+    return Surface(
+        np.concatenate([surface.positions, world]),
+        np.concatenate([surface.normals, vertex_normals(world, prop.triangles)]),
+        np.concatenate([surface.albedo, prop.albedo]),
+        np.concatenate([surface.occlusion, np.full(count, 0.85, np.float32)]),
+        np.concatenate([surface.gloss, prop.gloss]),
+        np.concatenate([surface.uv, np.zeros((count, 2), np.float32)]),
+        np.concatenate([surface.triangles, prop.triangles + np.int32(len(surface.positions))]),
+        np.concatenate([surface.part, np.full(faces, prop.part, np.uint8)]),
+        np.concatenate([surface.slopes, np.zeros((faces, 6), np.float32)]),
+    )
+
+
+def _occluded(mask: npt.NDArray[np.uint8], box: Floats) -> bool:
+    x0, y0, x1, y1 = np.rint(box).astype(int)
+    inside = mask[y0 : y1 + 1, x0 : x1 + 1]
+    return bool(np.isin(inside, (GLASSES, HAND, MASK, LOCK)).any())
 
 
 def _mouth(world: Floats, turn: Doubles, landmarks: Ints) -> Mouth:

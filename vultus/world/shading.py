@@ -281,7 +281,7 @@ def _shade(
             if part == SCLERA:
                 lobe = half**polish * 22.0
             elif part == LIPS:
-                lobe = half**18.0 * 1.5 + half**90.0 * 7.0
+                lobe = half**18.0 * 1.2 + half**90.0 * 4.0
             else:
                 lobe = half**10.0 * 1.2 + half**polish * 2.6
             amount = gloss * fresnel * lobe * lit * min(cosine * 4.0, 1.0)
@@ -298,7 +298,7 @@ def _shade(
     b += occlusion * (light.ground[2] + up * (light.sky[2] - light.ground[2]))
     if part == SCLERA or skin:
         # The sky mirrored at grazing angles.
-        rim = gloss * 0.25 * (1.0 - facing) ** 5 * occlusion
+        rim = gloss * 0.08 * (1.0 - facing) ** 5 * occlusion
         shine_r += light.sky[0] * rim
         shine_g += light.sky[1] * rim
         shine_b += light.sky[2] * rim

@@ -182,7 +182,7 @@ def _catmull_rom(points: npt.NDArray[np.float64], steps: int) -> Doubles:
     p0, p1, p2, p3 = (points[i : len(points) - 3 + i, None] for i in range(4))
     t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
     curve = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
-    flat: Doubles = curve.reshape(-1, 2)
+    flat: Doubles = curve.reshape(-1, points.shape[-1])
     return flat
 
 
