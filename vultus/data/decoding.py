@@ -36,9 +36,7 @@ class Decoded:
     def frame_error(self, frame: int) -> str | None:
         """Why a frame number has no picture, or None."""
         if self.pictures:
-            return self.pictures.get(
-                frame, f"there is no picture {frame}: restore it or correct the label's frame number"
-            )
+            return self.pictures.get(frame, f"there is no picture {frame}: restore it or correct the frame number")
         if self.n_frames is None:
             return "the clip has no pictures: remove the label or add the video"
         if not 0 <= frame < self.n_frames:

@@ -260,13 +260,13 @@ def open_video(path: Path | str) -> Video:
     try:
         with _open_av(path) as container:
             stream = _stream(container, path, "video")
-            width, height = stream.codec_context.width, stream.codec_context.height
             rate = stream.average_rate or stream.guessed_rate
             declared = int(stream.frames)
             sound = container.streams.audio[0].rate if container.streams.audio else None
             first = next(container.decode(stream), None)
-        if first is None or width <= 0 or height <= 0:
+        if first is None:
             raise MediaError(path, "holds no picture", "record it again or leave the clip out")
+        width, height = first.width, first.height
         n_frames = declared
         if not n_frames:  # MPEG program streams carry no frame count, but one packet a frame
             with _open_av(path) as container:
@@ -385,6 +385,8 @@ def _stream(container: Any, path: Path, kind: Literal["video", "audio"]) -> Any:
         raise MediaError(
             path, f"has no {'picture' if kind == 'video' else 'sound'}", "leave it out or add the other file"
         )
+    if streams[0].codec_context is None:
+        raise MediaError(path, "does not say how it is coded", _COPY_AGAIN)
     return streams[0]
 
 

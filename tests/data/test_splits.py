@@ -1,0 +1,110 @@
+"""Splits: published folds, disjoint people, stable hashes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from vultus.core.errors import UserError
+from vultus.data.splits import BP4D_FOLDS, DISFA_FOLDS, PARTS, PROTOCOLS, Split, protocol
+
+
+def clips_of(people: list[str], groups: list[str | None] | None = None) -> pd.DataFrame:
+    return pd.DataFrame({"clip_id": people, "subject": people, "group": groups or [None] * len(people)})
+
+
+@pytest.mark.parametrize(
+    ("name", "folds", "held_out"), [("bp4d_3fold", BP4D_FOLDS, 4), ("disfa_3fold", DISFA_FOLDS, 3)]
+)
+def test_published_folds(name: str, folds: tuple[tuple[str, ...], ...], held_out: int) -> None:
+    everybody = [subject for fold in folds for subject in fold]
+    splits = protocol(name, clips_of(everybody))
+    assert [split.test for split in splits] == [tuple(sorted(fold)) for fold in folds]
+    assert [split.name for split in splits] == [f"{name}/{k}" for k in (1, 2, 3)]
+    for split in splits:
+        assert set(split.train) | set(split.validation) | set(split.test) == set(everybody)
+        assert len(split.train) + len(split.validation) + len(split.test) == len(everybody)
+        assert len(split.validation) == held_out
+    assert len({split.hash for split in splits}) == 3
+
+
+def test_the_folds_name_everybody_once() -> None:
+    assert sorted(len(fold) for fold in BP4D_FOLDS) == [13, 14, 14]
+    people = [subject for fold in BP4D_FOLDS for subject in fold]
+    assert sorted(people) == [f"F{n:03d}" for n in range(1, 24)] + [f"M{n:03d}" for n in range(1, 19)]
+    numbers = [*range(1, 14), *range(16, 19), 21, *range(23, 33)]
+    assert sorted(s for fold in DISFA_FOLDS for s in fold) == [f"SN{n:03d}" for n in numbers]
+
+
+def test_the_folds_are_those_of_the_published_lists() -> None:
+    real = Path(os.environ.get("VULTUS_REAL", "../shared/real")) / "au" / "subject_folds.txt"
+    if not real.is_file():
+        pytest.skip("the folder of real data (VULTUS_REAL) is not here")
+    rows = [line.split() for line in real.read_text().splitlines() if line and not line.startswith("#")]
+    for dataset, folds in (("BP4D", BP4D_FOLDS), ("DISFA", DISFA_FOLDS)):
+        for number, fold in enumerate(folds, start=1):
+            assert sorted(fold) == sorted(r[2] for r in rows if r[0] == dataset and r[1] == str(number))
+
+
+def test_a_subset_keeps_its_folds_and_strangers_are_refused() -> None:
+    some = ["SN001", "SN002", "SN006", "SN011", "SN003", "SN004"]
+    splits = protocol("disfa_3fold", clips_of(some))
+    assert [split.test for split in splits] == [("SN001", "SN002"), ("SN006", "SN011"), ("SN003", "SN004")]
+    with pytest.raises(UserError, match="SN014 is in no published fold"):
+        protocol("disfa_3fold", clips_of([*some, "SN014"]))
+    with pytest.raises(UserError, match="nobody is left for test"):
+        protocol("disfa_3fold", clips_of(["SN001", "SN002", "SN006", "SN011"]))
+
+
+def test_world_goes_by_group_without_judges() -> None:
+    people = [f"p{n}" for n in range(8)]
+    groups = ["train", "train", "train", "validation", "test", "test", "judge", "judge"]
+    (split,) = protocol("world", clips_of(people, list(groups)))
+    assert (split.train, split.validation, split.test) == (("p0", "p1", "p2"), ("p3",), ("p4", "p5"))
+    torn = pd.concat([clips_of(people, list(groups)), clips_of(["p0"], ["test"])])
+    with pytest.raises(UserError, match="p0 is in the groups train and test"):
+        protocol("world", torn)
+    with pytest.raises(UserError, match="nobody is left for validation"):
+        protocol("world", clips_of(["a", "b"], ["train", "test"]))
+
+
+def test_by_subject_covers_everybody_once_and_forever() -> None:
+    people = [f"p{n:02d}" for n in range(20)]
+    splits = protocol("by_subject_3fold", clips_of(people))
+    assert sorted(s for split in splits for s in split.test) == people
+    again = protocol("by_subject_3fold", clips_of(people[::-1]))
+    assert [s.hash for s in splits] == [s.hash for s in again]
+    assert {len(split.test) for split in splits} == {6, 7}
+
+
+def test_overlap_is_refused_at_construction() -> None:
+    with pytest.raises(ValueError, match="split x: b is in train and in test"):
+        Split("x", ("a", "b"), ("c",), ("b",))
+    with pytest.raises(ValueError, match="a is in train and in train"):
+        Split("x", ("a", "a"), (), ())
+
+
+def test_hash_is_of_the_sorted_people() -> None:
+    assert Split("x", ("a", "b"), ("c",), ("d",)).hash == Split("y", ("b", "a"), ("c",), ("d",)).hash
+    assert Split("x", ("a",), ("b",), ("c",)).hash != Split("x", ("a",), ("c",), ("b",)).hash
+    assert len(Split("x", ("a",), (), ()).hash) == 12
+
+
+def test_masks_partition_the_rows() -> None:
+    split = Split("x", ("a",), ("b",), ("c",))
+    masks = [split.mask(["a", "b", "c", "d", None, "a"], part) for part in PARTS]
+    assert [m.tolist() for m in masks] == [
+        [True, False, False, False, False, True],
+        [False, True, False, False, False, False],
+        [False, False, True, False, False, False],
+    ]
+
+
+def test_unknown_protocol_and_nobody() -> None:
+    with pytest.raises(UserError, match=f"known protocols: {', '.join(PROTOCOLS)}"):
+        protocol("bp5d", clips_of(["a"]))
+    with pytest.raises(UserError, match="no clip has a subject"):
+        protocol("by_subject_3fold", clips_of([None]))  # type: ignore[list-item]
