@@ -66,7 +66,7 @@ def build_site(root: Path, out: Path, params: Mapping[str, Any]) -> int:
     families = _family_tables(systems, out)
     pages = _Pages(out, datasets=datasets, systems=systems, seed=params["seed"])
 
-    cover = next((_copied(dataset.media, out, dataset.key) for dataset in datasets if dataset.media), [])
+    cover = next((_copied(_cover(dataset.media), out, dataset.key) for dataset in datasets if dataset.media), [])
     pages.write("index.html", "overview.html", families=families, cover=cover)
     for dataset in datasets:
         pages.write(
@@ -86,7 +86,7 @@ def build_site(root: Path, out: Path, params: Mapping[str, Any]) -> int:
             system=system,
             media=_copied(system.media, out, system.card.key),
             curves=_curves(system, out),
-            part_charts=_part_charts(system, out),
+            part_charts=_part_charts(system, [other for other in systems if _is_baseline_of(other, system)], out),
             compared=next((family for family in families if system in family.systems), None),
             paper=paper_tables(system),
         )
@@ -178,6 +178,12 @@ def words(key: str) -> str:
     return key.replace("_", " ")
 
 
+def _cover(media: Sequence[Medium]) -> list[Medium]:
+    """What the overview opens with: a picture of people and something that plays."""
+    pictures = sorted((one for one in media if not one.is_film), key=lambda one: "people" not in one.path.stem)
+    return [*pictures[:1], *[one for one in media if one.is_film][:1]]
+
+
 def _copied(media: Sequence[Medium], out: Path, owner: str) -> list[Medium]:
     """The same media, copied into the site; paths relative to its root."""
     folder = out / "media" / owner
@@ -262,23 +268,40 @@ def _crop_sheet(dataset: DatasetReport, out: Path) -> str | None:
 
 
 def _curves(system: SystemReport, out: Path) -> Chart | None:
+    """What validation people see comes first, then the losses."""
     if system.history.empty:
         return None
-    names = list(dict.fromkeys(system.history["name"]))
+    validated = system.history["split"] == "validation"
+    names = list(dict.fromkeys([*system.history["name"][validated], *system.history["name"]]))
     stem = f"curves-{system.card.key}"
     drawn = figures.draw_curves(system.history, names, out / "figures", stem)
     return _chart(drawn, out, f"{', '.join(names)} after each epoch, for training and validation people")
 
 
-def _part_charts(system: SystemReport, out: Path) -> list[tuple[str, Chart]]:
+def _is_baseline_of(other: SystemReport, system: SystemReport) -> bool:
+    return (
+        other.card.role == "baseline"
+        and other is not system
+        and (other.card.family, other.dataset, other.protocol) == (system.card.family, system.dataset, system.protocol)
+    )
+
+
+def _part_charts(system: SystemReport, baselines: Sequence[SystemReport], out: Path) -> list[tuple[str, Chart]]:
+    """Bars of each headline metric that has parts, the family's baselines beside the system."""
     charts = []
     for whole, rows in system.parts().items():
-        if len(rows) > 40:
+        if whole not in system.card.headline:
             continue
-        series = figures.Series(whole, list(rows["value"]), list(rows["low"]), list(rows["high"]))
+        labels = list(rows["part"])
+        series = [_series(one, whole, labels) for one in [system, *baselines] if whole in one.parts()]
         axis = whole + (" (synthetic)" if system.synthetic else "")
         stem = f"parts-{system.card.key}-{whole}".replace(" ", "_")
-        drawn = figures.draw_bars(list(rows["part"]), [series], axis, out / "figures", stem)
+        drawn = figures.draw_bars(labels, series, axis, out / "figures", stem)
         told = ", ".join(f"{part} {value:.2f}" for part, value in zip(rows["part"], rows["value"], strict=True))
-        charts.append((whole, _chart(drawn, out, f"{whole}: {told}")))
+        charts.append((whole, _chart(drawn, out, f"{whole} of {system.card.key}: {told}")))
     return charts
+
+
+def _series(system: SystemReport, whole: str, labels: Sequence[str]) -> figures.Series:
+    rows = system.parts()[whole].set_index("part").reindex(list(labels))
+    return figures.Series(system.card.key, list(rows["value"]), list(rows["low"]), list(rows["high"]))
