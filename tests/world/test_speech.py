@@ -10,9 +10,10 @@ import pytest
 from vultus.audio.pitch import f0_autocorrelation
 from vultus.core.errors import UserError
 from vultus.world import speech
+from vultus.world.espeak import divide_phones
 from vultus.world.phones import PHONES, SILENCE, STOPS, VOICELESS, arpabet
 from vultus.world.sentences import CARRIER_SENTENCES, DIGITS, LETTERS, VARIED_SENTENCES, grid_sentence
-from vultus.world.speech import SpeechRequest, Utterance, divide_phones, split_words, synthesise, synthesise_many
+from vultus.world.speech import SpeechRequest, Utterance, split_words, synthesise, synthesise_many
 
 needs_espeak = pytest.mark.skipif(not speech.espeak_available(), reason="espeakng-loader is not installed")
 

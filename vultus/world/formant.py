@@ -28,10 +28,10 @@ from vultus.world.speech import (
     SpeechRequest,
     Token,
     Utterance,
-    Word,
     finish_sound,
     split_words,
     word_pitch_st,
+    word_times,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -104,7 +104,7 @@ def synthesise_formant(request: SpeechRequest) -> Utterance:
         request=request,
         synthesiser="formant",
         wav=finish_sound(wav, prosody),
-        words=_word_times(tokens, phones),
+        words=word_times(tokens, phones),
         phones=phones,
         gain_db=prosody.gain_db,
     )
@@ -325,11 +325,3 @@ def _friction(p: _Plan, plan: Sequence[_Plan], noise: Floats) -> Floats:
     since = at - (p.release - p.start)
     decay_s = 0.05 if p.arpa in ("CH", "JH") else 0.009
     return sound * np.where(since >= 0, np.exp(-since / (decay_s * SAMPLE_RATE_HZ)), 0.0)
-
-
-def _word_times(tokens: Sequence[Token], phones: Sequence[Phone]) -> tuple[Word, ...]:
-    words = []
-    for i, token in enumerate(tokens):
-        own = [phone for phone in phones if phone.word == i]
-        words.append(Word(token.text, own[0].start, own[-1].end))
-    return tuple(words)
