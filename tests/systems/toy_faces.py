@@ -30,7 +30,7 @@ def draw_clip(clip: Mapping[str, Any]) -> ClipArrays:
     occurrence[rng.random(occurrence.shape) < 0.05] = -1
     faces, points = [], []
     for frame in range(FRAMES):
-        at = template() * stretch * SIZE_PX / 7 + SIZE_PX * (0.5, 0.32) + rng.normal(0, 1.0, 2)
+        at = template() * stretch * SIZE_PX / 7 + np.multiply(SIZE_PX, (0.5, 0.32)) + rng.normal(0, 1.0, 2)
         face = np.full((SIZE_PX, SIZE_PX, 3), skin, np.uint8)
         for ids in (range(36, 42), range(42, 48), range(48, 60)):
             cv2.fillPoly(face, [np.round(at[list(ids)]).astype(np.int32)], (40, 30, 30))
@@ -51,13 +51,26 @@ def draw_clip(clip: Mapping[str, Any]) -> ClipArrays:
         "face": np.stack(faces), "landmarks_68": landmarks, "au_occurrence": occurrence, "au_intensity": intensity,
         "biocular_px": biocular_distance(landmarks),
     }  # fmt: skip
+    if clip["scrambled"]:
+        arrays["face"] = rng.integers(0, 256, arrays["face"].shape, np.uint8)
+        arrays["au_occurrence"] = 1 - occurrence.clip(0)
+        arrays["landmarks_68"] = landmarks[:, ::-1] * 2
     return ClipArrays(rows, arrays)
 
 
-def write_toy(root: Path) -> Store:
-    """Tables in data/tables/world/valid and crops in data/features/world/crops below ``root``."""
+def write_toy(root: Path, scrambled: tuple[str, ...] = ()) -> Store:
+    """Tables in data/tables/world/valid and crops in data/features/world/crops below ``root``.
+
+    Pictures, labels and landmarks of the groups in ``scrambled`` are nonsense.
+    """
     clips = [
-        {"clip_id": f"{group}{number}-{take}", "dataset": "world", "subject": f"{group}{number}", "group": group}
+        {
+            "clip_id": f"{group}{number}-{take}",
+            "dataset": "world",
+            "subject": f"{group}{number}",
+            "group": group,
+            "scrambled": group in scrambled,
+        }
         for group, people in PEOPLE.items()
         for number in range(people)
         for take in range(2)
@@ -66,4 +79,6 @@ def write_toy(root: Path) -> Store:
     tables.mkdir(parents=True)
     pd.DataFrame(clips).to_parquet(tables / "clips.parquet")
     folder = root / "data/features/world/crops"
-    return build_store(folder, clips, draw_clip, lambda clip: str(clip["clip_id"]), cache=root / "cache", jobs=1)
+    return build_store(
+        folder, clips, draw_clip, lambda clip: f"{clip['clip_id']}{scrambled}", cache=root / "cache", jobs=1
+    )

@@ -284,11 +284,12 @@ def start_from(network: nn.Module, folder: str, action_units: tuple[int, ...]) -
     Raises:
         UserError: the folder holds no such weights, or their sizes differ.
     """
-    try:
-        donor = safetensors.torch.load_file(Path(folder) / "weights.safetensors")
-        donor_units: list[int] = yaml.safe_load((Path(folder) / "config.yaml").read_text())["aus"]
-    except FileNotFoundError as error:
-        raise UserError(f"config.start_from: {error.filename} is missing: train that system first") from None
+    weights_file, config_file = Path(folder) / "weights.safetensors", Path(folder) / "config.yaml"
+    for path in (weights_file, config_file):
+        if not path.exists():
+            raise UserError(f"config.start_from: {path} is missing: train that system first")
+    donor = safetensors.torch.load_file(weights_file)
+    donor_units: list[int] = yaml.safe_load(config_file.read_text())["aus"]
     weights = {
         name: value for name, value in donor.items() if name.startswith(("trunk.region", "trunk.align", "trunk.whole"))
     }

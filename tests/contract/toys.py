@@ -1,0 +1,30 @@
+"""For each family a writer of toy data: the tables and features that its systems read, laid out as in the repository."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.systems.toy_faces import write_toy
+from vultus.core import registry
+from vultus.core.experiment import Experiment, load_experiment
+
+TOYS: dict[str, Callable[..., Any]] = {"action_units": write_toy}
+"""Family -> function of a root folder, and optionally of the ``scrambled`` groups of people."""
+
+SMOKE = Path(__file__).parents[2] / "params/smoke.yaml"
+
+
+def smoke_experiment(key: str, root: Path) -> Experiment:
+    """The experiment of the smoke preset on toy data below ``root``."""
+    experiment = load_experiment(key, SMOKE)
+    family = registry.family_of(key)
+    return dataclasses.replace(
+        experiment,
+        dataset="world",
+        protocol="world",
+        tables=root / "data/tables/world/valid",
+        features=root / "data/features/world" / ("crops" if family == "action_units" else experiment.features.name),
+    )
