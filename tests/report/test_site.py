@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -22,6 +24,7 @@ from vultus.core.loop import TrainConfig
 from vultus.core.registry import Card
 from vultus.core.system import System
 from vultus.report.collect import read_dataset, read_media
+from vultus.report.figures import draw_poster
 from vultus.report.site import build_site, duration, number, paper_tables
 
 
@@ -118,6 +121,19 @@ def test_pictures_have_words_and_headings_descend_by_one(root: Path) -> None:
         levels = [int(tag[1]) for tag in parsed.headings]
         assert levels.count(1) == 1
         assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_a_film_shows_its_first_frame_before_it_plays(tmp_path: Path) -> None:
+    grey = np.full((48, 64, 3), 130, np.uint8)
+    writer = cv2.VideoWriter(str(tmp_path / "film.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (64, 48))
+    for _ in range(3):
+        writer.write(grey)
+    writer.release()
+    assert draw_poster(tmp_path / "film.mp4", tmp_path / "poster.jpg")
+    assert np.abs(cv2.imread(str(tmp_path / "poster.jpg")).astype(int) - 130).mean() < 4
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    assert not draw_poster(tmp_path / "broken.mp4", tmp_path / "none.jpg")
+    assert not (tmp_path / "none.jpg").exists()
 
 
 def test_numbers_stand_with_their_intervals(root: Path) -> None:

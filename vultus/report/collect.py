@@ -23,10 +23,11 @@ FILMS = (".mp4", ".webm")
 
 @dataclass(frozen=True)
 class Medium:
-    """A picture or film with what a reader is told about it."""
+    """A picture or film with what a reader is told about it; a film has a picture to show before it plays."""
 
     path: Path
     caption: str
+    poster: Path | None = None
 
     @property
     def is_film(self) -> bool:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from vultus.data.media import MediaError, read_frames
 from vultus.data.stores import open_store
 
 
@@ -133,6 +134,20 @@ def draw_crop_sheet(store_folder: Path, path: Path, columns: int = 8, rows: int 
     tiles += [blank] * (-len(tiles) % columns)
     lines = [np.hstack(tiles[at : at + columns]) for at in range(0, len(tiles), columns)]
     cv2.imwrite(str(path), cv2.cvtColor(np.vstack(lines), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    return True
+
+
+def draw_poster(film: Path, path: Path) -> bool:
+    """The film's first frame as a picture; phones show nothing else before a film plays.
+
+    Returns:
+        False when the film cannot be decoded; nothing is written then.
+    """
+    try:
+        _, _, rgb = next(read_frames(film))
+    except MediaError:
+        return False
+    cv2.imwrite(str(path), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
     return True
 
 

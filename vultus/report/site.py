@@ -186,12 +186,17 @@ def _cover(media: Sequence[Medium]) -> list[Medium]:
 
 def _copied(media: Sequence[Medium], out: Path, owner: str) -> list[Medium]:
     """The same media, copied into the site; paths relative to its root."""
-    folder = out / "media" / owner
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = Path("media") / owner
+    (out / folder).mkdir(parents=True, exist_ok=True)
+    copies = []
     for medium in media:
-        if not (folder / medium.path.name).exists():
-            shutil.copy(medium.path, folder / medium.path.name)
-    return [Medium(Path("media") / owner / medium.path.name, medium.caption) for medium in media]
+        copy, poster = folder / medium.path.name, folder / f"{medium.path.stem}_poster.jpg"
+        if not (out / copy).exists():
+            shutil.copy(medium.path, out / copy)
+            if medium.is_film:
+                figures.draw_poster(out / copy, out / poster)
+        copies.append(Medium(copy, medium.caption, poster if (out / poster).exists() else None))
+    return copies
 
 
 def _chart(paths: Sequence[Path], out: Path, alt: str) -> Chart:
