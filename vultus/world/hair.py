@@ -99,7 +99,13 @@ def hair_vertices(genes: Genes) -> Array:
     radius = start + np.clip(steps * 4, 0, 1) * (hanging - start) * np.clip(beyond, 0, 1)[None]
     radius += 0.3 * np.sin(6 * turn + 2 * steps + phase[2]) * steps * np.clip(beyond / 8, 0, 1)[None]
     hung = np.stack([radius * np.sin(turn), y, body.CENTRE[2] + radius * np.cos(turn)], axis=2)
-    return np.concatenate([scalp, hung]).reshape(-1, 3)
+    shell = np.concatenate([scalp, hung])
+    # No crease where hair leaves the scalp.
+    bend = slice(rows - 6, rows + 6)
+    for _ in range(4):
+        relaxed = 0.25 * shell[:-2] + 0.5 * shell[1:-1] + 0.25 * shell[2:]
+        shell[bend] = shell[bend] + (goes_on[..., None] * (relaxed[rows - 7 : rows + 5] - shell[bend]))
+    return shell.reshape(-1, 3)
 
 
 def _beyond(cut: Cut, turn: Array, longer: float, fringe: float) -> Array:

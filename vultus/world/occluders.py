@@ -171,12 +171,12 @@ def _lock(occluder: Occluder, landmarks: Doubles, hair: Floats, scale: float) ->
     root = np.array([side * 1.2 * scale, brow[1] + 4.6 * scale, brow[2] - 0.4])
     tip = brow + [side * 1.6, -0.6 - 3.2 * depth, 1.0 - 0.5 * depth]
     pieces = []
-    for _ in range(16):
+    for _ in range(34):
         spread = rng.normal(0, 0.33, 3) * [1.3, 0.4, 0.25]
         bend = np.array([side * rng.uniform(0.4, 1.1), 0, rng.uniform(0.9, 1.4)])
         middle = 0.5 * (root + tip) + bend + spread
-        curve = smooth_open(np.stack([root + spread * 0.5, middle, tip + spread * 1.7]), 6)
-        radius = 0.17 * np.interp(np.linspace(0, 1, len(curve)), [0, 0.5, 1], [0.9, 1.0, 0.25])
+        curve = smooth_open(np.stack([root + spread * 0.7, middle, tip + spread * [1.0, 2.2, 0.5]]), 6)
+        radius = 0.16 * np.interp(np.linspace(0, 1, len(curve)), [0, 0.6, 1], [0.9, 1.0, 0.15])
         pieces.append(_tube(curve, radius, sides=5))
     return _prop(pieces, hair, 0.7, LOCK)
 

@@ -1,4 +1,7 @@
-"""From light to bytes: lens, exposure, tone curve, noise, and the styles that make other domains of a photograph."""
+"""From light to bytes: lens, exposure, tone curve and noise, as a camera has them.
+
+Other domains than ``photo`` are made in `styles`, which redraws the developed picture with the help of the part mask.
+"""
 
 from __future__ import annotations
 
@@ -7,40 +10,53 @@ import numpy as np
 import numpy.typing as npt
 
 from vultus.world.scene import Scene
+from vultus.world.styles import restyle
 
 Floats = npt.NDArray[np.float32]
-Picture = npt.NDArray[np.uint8]
+Bytes = npt.NDArray[np.uint8]
 
 
-def develop(light: Floats, scene: Scene, number: int) -> Picture:
-    """(H, W, 3) linear light -> (H, W, 3) uint8 sRGB, as the scene's sensor records frame `number`."""
+def develop(light: Floats, mask: Bytes, scene: Scene, number: int) -> Bytes:
+    """The picture that the scene's camera records, in the scene's style.
+
+    Args:
+        light: (H, W, 3) linear light.
+        mask: (H, W) part codes.
+        scene: sensor, style and seed.
+        number: of the frame; noise differs between frames.
+
+    Returns:
+        (H, W, 3) uint8 sRGB.
+    """
     sensor = scene.sensor
-    height, width = light.shape[:2]
     rng = np.random.default_rng([scene.seed, number])
     if sensor.blur_px > 0.2:
-        light = cv2.GaussianBlur(light, (0, 0), sensor.blur_px, borderType=cv2.BORDER_REFLECT)
-    balance = np.array([1 + 0.10 * sensor.warmth, 1.0, 1 - 0.12 * sensor.warmth], np.float32) * sensor.exposure
-    light = light * balance
-    if sensor.vignette > 0:
-        y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]  # type: ignore[misc]
-        light = light * (1 - sensor.vignette * 0.5 * (x**2 + y**2))[..., None].astype(np.float32)
-    picture = tone_curve(light)
-    if sensor.noise > 0:
-        grain = rng.standard_normal(picture.shape, np.float32)
-        picture = picture + sensor.noise * np.sqrt(0.4 + 1.2 * picture) * grain
-    return to_bytes(picture)
+        light = cv2.GaussianBlur(light, (0, 0), sensor.blur_px, borderType=cv2.BORDER_REFLECT).astype(np.float32)
+    balance = np.array([1 + 0.10 * sensor.warmth, 1.0, 1 - 0.12 * sensor.warmth], np.float32)
+    light = light * (balance * np.float32(sensor.exposure)) * vignette(*light.shape[:2], sensor.vignette)[..., None]
+    if scene.style == "photo":
+        picture = grain(tone_curve(light), sensor.noise, rng)
+    else:
+        picture = restyle(light, tone_curve(light), mask, scene.style, np.random.default_rng(scene.seed), rng)
+    return np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
+
+
+def vignette(height: int, width: int, loss: float) -> Floats:
+    """(H, W) share of the light that arrives; `loss` is missing in the corners."""
+    y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None]
+    return (1 - loss * 0.5 * (x**2 + y**2)).astype(np.float32)
+
+
+def grain(picture: Floats, noise: float, rng: np.random.Generator) -> Floats:
+    """Add sensor noise of standard deviation `noise` at middle grey; it grows with the signal."""
+    if noise <= 0:
+        return picture
+    return picture + np.float32(noise) * np.sqrt(0.4 + 1.2 * picture) * rng.standard_normal(picture.shape, np.float32)
 
 
 def tone_curve(light: Floats) -> Floats:
-    """Linear light -> display values 0..1: sRGB's gamma with a shoulder that keeps highlights from clipping hard."""
+    """Linear light -> display values 0..1: gamma 2.2 with a shoulder, so that highlights roll off instead of clipping."""
     light = np.maximum(light, 0)
-    knee = 0.75
-    over = np.maximum(light - knee, 0)
-    squeezed = np.where(light > knee, knee + (1 - knee) * (1 - np.exp(-over / (1 - knee))), light)
-    display: Floats = np.power(squeezed, np.float32(1 / 2.2)).astype(np.float32)
-    return display
-
-
-def to_bytes(picture: Floats) -> Picture:
-    """0..1 -> uint8."""
-    return np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
+    knee = np.float32(0.75)
+    squeezed = np.where(light > knee, knee + (1 - knee) * (1 - np.exp(-(light - knee) / (1 - knee))), light)
+    return np.power(squeezed, np.float32(1 / 2.2)).astype(np.float32)

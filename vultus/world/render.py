@@ -186,7 +186,7 @@ class _Studio:
         picture = colour + (1 - coverage)[..., None] * self.background
         if not sitter.bald:
             picture = self._comb(picture, world, screen, solid, light, depth, mask)
-        rgb = develop(picture, scene, number)
+        rgb = develop(picture, mask, scene, number)
         points = camera.project(world[top.landmark_vertices])
         box = self._box(world)
         return Frame(

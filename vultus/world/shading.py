@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 from vultus.world.anthropometry import IRIS_RADIUS
 from vultus.world.compiled import compiled
+from vultus.world.head_parts import GUM_V
+from vultus.world.head_parts import TEETH as TEETH_IN_ROW
 from vultus.world.light import lit_share
 
 Floats = npt.NDArray[np.float32]
@@ -241,6 +243,22 @@ def _shade(
         reach = 0.5 + 0.55 * mouth.gap
         occlusion = np.exp(-max(depth - 0.25, 0.0) / reach) * _smooth(-0.25, 0.6, mouth.gap)
         polish = 60.0
+        if part == TEETH:
+            # Each tooth is rounded, with a dark gap to the next one and a translucent edge.
+            within = (point[6] * TEETH_IN_ROW) % 1.0 - 0.5
+            crown = _smooth(GUM_V - 0.05, GUM_V + 0.08, point[7])
+            gap = crown * _smooth(0.34, 0.5, abs(within))
+            red, green, blue = red * (1.0 - 0.55 * gap), green * (1.0 - 0.68 * gap), blue * (1.0 - 0.72 * gap)
+            bx += 0.9 * crown * within * mouth.forward[2]
+            length = np.sqrt(bx * bx + by * by + bz * bz) + 1e-9
+            bx, by, bz = bx / length, by / length, bz / length
+            occlusion = occlusion**0.6
+        # Light inside the mouth has bounced off red walls.
+        red, green, blue = (
+            red * (0.75 + 0.25 * occlusion),
+            green * occlusion**0.35 * 0.95,
+            blue * occlusion**0.45 * 0.92,
+        )
     vx, vy, vz = light.camera[0] - px, light.camera[1] - py, light.camera[2] - pz
     length = np.sqrt(vx * vx + vy * vy + vz * vz)
     vx, vy, vz = vx / length, vy / length, vz / length

@@ -263,9 +263,9 @@ def _nostrils(albedo: Floats, grid: ChartGrid) -> None:
     p = grid.points
     for inner, outer in ((32, 31), (34, 35)):
         hole = grid.blob(0.6 * p[inner] + 0.4 * p[outer] + np.array([0, 0.30]), 0.26, 0.15)
-        albedo *= 1 - 0.8 * hole[..., None]
+        albedo *= 1 - hole[..., None] * np.array([0.72, 0.85, 0.86], np.float32)
         wing = grid.blob(p[outer] + np.array([np.sign(p[outer, 0]) * 0.28, 0.25]), 0.14, 0.4)
-        albedo *= 1 - 0.25 * wing[..., None]
+        albedo *= 1 - wing[..., None] * np.array([0.14, 0.28, 0.26], np.float32)
 
 
 def _spots(albedo: Floats, look: Complexion, grid: ChartGrid, rng: np.random.Generator) -> None:
@@ -385,9 +385,13 @@ def _beard(
     # Roots under the skin of a shaven face look blue-grey.
     shadow = zone * (0.16 + 0.4 * min(look.beard, 0.4)) * (1 - 0.7 * look.melanin)
     albedo *= 1 - shadow[..., None] * np.array([0.55, 0.42, 0.30], np.float32)
-    grain = value_noise(rng, grid.size, max(24, grid.size // 2)) + 0.7 * value_noise(
-        rng, grid.size, max(24, grid.size // 5)
+    # Hairs lie downwards: the grain is longer than wide.
+    fine = cv2.resize(
+        rng.standard_normal((grid.size // 6, grid.size)).astype(np.float32),
+        (grid.size, grid.size),
+        interpolation=cv2.INTER_CUBIC,
     )
+    grain = fine + 0.5 * value_noise(rng, grid.size, max(24, grid.size // 5))
     patchy = 0.9 + 0.25 * value_noise(rng, grid.size, 14)
     cover = zone * patchy * min(1.0, look.beard * 1.15)
     if look.beard < 0.4:
@@ -398,7 +402,7 @@ def _beard(
         combed = np.sin(9 * x + 3 * y + 4 * value_noise(rng, grid.size, 24)) * 0.5 + grain
         relief += zone * look.beard * 0.010 * combed
         albedo *= 1 + 0.15 * (zone * combed)[..., None]
-    lift = 1 + 0.35 * np.clip(grain, -1.5, 2.0)
+    lift = 1 + 0.25 * np.clip(grain, -1.5, 2.0)
     albedo += alpha[..., None] * (hair * lift[..., None] - albedo)
     gloss *= 1 - 0.75 * alpha
 
