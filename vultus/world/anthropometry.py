@@ -217,7 +217,8 @@ def landmarks_68() -> Array:
 def directions(points: Array) -> Array:
     """Unit vectors from `CENTRE` to points (N, 3)."""
     rays = points - CENTRE
-    return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+    unit: Array = rays / np.linalg.norm(rays, axis=1, keepdims=True)
+    return unit
 
 
 @lru_cache(maxsize=1)
@@ -244,4 +245,5 @@ def surface(rays: Array) -> Array:
     nodes, weights = _radius_weights()
     distance = np.linalg.norm(rays[:, None] - nodes[None], axis=2)
     radius = distance**3 @ weights[: len(nodes)] + np.c_[np.ones(len(rays)), rays] @ weights[len(nodes) :]
-    return CENTRE + radius[:, None] * rays
+    points: Array = CENTRE + radius[:, None] * rays
+    return points

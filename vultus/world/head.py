@@ -97,7 +97,8 @@ def chart_of(points: Array) -> Array:
     # slope 0.4 at t = 1, value 0.5 in the limit
     outer = 0.4 + 0.1 * beyond * 4.0 / (1.0 + beyond * 4.0) * (1 + 1 / np.maximum(4 * (limit - 1.0), 1e-9))
     radius = np.where(t <= 1.0, 0.4 * t, np.minimum(outer, 0.5))
-    return 0.5 + radius[:, None] * (across / reach[:, None]) * (1.0, -1.0)
+    chart: Array = 0.5 + radius[:, None] * (across / reach[:, None]) * (1.0, -1.0)
+    return chart
 
 
 @lru_cache(maxsize=1)

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay
 
 from vultus.world import anthropometry as body
 from vultus.world.anthropometry import Array
+from vultus.world.compiled import compiled
 
 Index = NDArray[np.int32]
 
@@ -87,7 +87,8 @@ def to_flat(rays: Array) -> Array:
 def to_rays(flat: Array) -> Array:
     """Flat coordinates (N, 2) -> unit directions (N, 3)."""
     angle = np.linalg.norm(flat, axis=1) / 10.0
-    return np.c_[flat / 10.0 * np.sinc(angle / np.pi)[:, None], np.cos(angle)]
+    rays: Array = np.c_[flat / 10.0 * np.sinc(angle / np.pi)[:, None], np.cos(angle)]
+    return rays
 
 
 def _flat(points: Array) -> Array:
@@ -141,10 +142,11 @@ def _spacing(rays: Array) -> Array:
     for centre, radius, spacing in _DENSITY:
         beyond = np.maximum(0.0, np.linalg.norm(points - centre, axis=1) - radius)
         wanted = np.minimum(wanted, spacing + 0.11 * beyond)
-    return wanted / np.linalg.norm(points - body.CENTRE, axis=1)
+    radians: Array = wanted / np.linalg.norm(points - body.CENTRE, axis=1)
+    return radians
 
 
-@njit(cache=True)
+@compiled
 def _throw(fixed: Array, candidates: Array, spacing: Array, clearance: float) -> NDArray[np.int64]:
     """Indices of the candidates that keep their spacing from the fixed points and from those taken before."""
     taken = np.empty(len(candidates), np.int64)
@@ -177,11 +179,13 @@ def _fibonacci(count: int) -> Array:
     i = np.arange(count) + 0.5
     z = 1 - 2 * i / count
     turn = np.pi * (1 + 5**0.5) * i
-    return np.c_[np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z]
+    rays: Array = np.c_[np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z]
+    return rays
 
 
 def _stereographic(rays: Array) -> Array:
-    return np.c_[rays[:, 0], -rays[:, 2]] / (1.0 + rays[:, 1])[:, None]
+    plane: Array = np.c_[rays[:, 0], -rays[:, 2]] / (1.0 + rays[:, 1])[:, None]
+    return plane
 
 
 def _midline(taken: Array, mouth_top: float, mouth_bottom: float) -> Array:

@@ -46,7 +46,8 @@ class Linear:
         near = np.cos(0.5 * np.pi * (1.0 - distance / self.start))
         far = np.cos(0.5 * np.pi * np.clip((distance - self.start) / (self.finish - self.start), 0.0, 1.0))
         strength = self.pull * angular * np.where(distance <= self.start, near, far)
-        return strength[:, None] * to_bone / distance[:, None]
+        moved: Array = strength[:, None] * to_bone / distance[:, None]
+        return moved
 
     @property
     def paired(self) -> bool:
@@ -78,7 +79,8 @@ class Sphincter:
         # 0 at the centre, 1 half way out, 0 at the ellipse
         strength = self.pull * np.sin(np.pi * inside) * np.cos(0.5 * np.pi * np.clip(offset[:, 2] / self.depth, -1, 1))
         across = offset[:, :2] / np.maximum(np.linalg.norm(offset[:, :2], axis=1, keepdims=True), 1e-9)
-        return np.c_[-strength[:, None] * across, np.zeros(len(points))]
+        moved: Array = np.c_[-strength[:, None] * across, np.zeros(len(points))]
+        return moved
 
     @property
     def paired(self) -> bool:
@@ -101,7 +103,8 @@ class Slide:
     def field(self, points: Array) -> Array:
         """(V, 3) displacement of points at full contraction, one half of the face."""
         distance2 = ((points - np.array(self.place)) ** 2).sum(axis=1)
-        return np.exp(-distance2 / self.radius**2)[:, None] * np.array(self.move)
+        moved: Array = np.exp(-distance2 / self.radius**2)[:, None] * np.array(self.move)
+        return moved
 
     @property
     def paired(self) -> bool:
