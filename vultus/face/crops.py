@@ -72,7 +72,7 @@ def build_crops(
     Raises:
         UserError: no clip is left, or all failed.
     """
-    known = set(located.clips["clip_id"])
+    known = dict(zip(located.clips["clip_id"], located.clips["content_hash"], strict=True))
     clips = [
         clip
         for clip in tables.records()
@@ -87,7 +87,15 @@ def build_crops(
         "detector": located.meta["detector"],
     }
     cut = CutFaces(tables, Path(root), located, config)
-    store = build_store(folder, clips, cut, cut.key, meta=meta, code=[alignment, landmarks, regions], jobs=jobs)
+    store = build_store(
+        folder,
+        clips,
+        cut,
+        lambda clip: cut.key(clip, known[clip["clip_id"]]),
+        meta=meta,
+        code=[alignment, landmarks, regions],
+        jobs=jobs,
+    )
     reasons = pq.read_table(folder / "dropped.parquet", columns=["reason"])["reason"].drop_null().value_counts()
     store.meta["dropped"] = {entry["values"]: entry["counts"] for entry in reasons.to_pylist()}
     (folder / "meta.json").write_text(json.dumps(store.meta, indent=2) + "\n")
@@ -103,12 +111,11 @@ class CutFaces:
     located: Store
     config: CropConfig
 
-    def key(self, clip: Clip) -> str:
-        """Content hash of all that the clip's crops depend on."""
+    def key(self, clip: Clip, located_hash: str) -> str:
+        """Content hash of all that the clip's crops depend on; ``located_hash`` is that of its landmarks."""
         labels = self.tables.frames(str(clip["clip_id"]), _COLUMNS)
-        entries = self.located.clips.set_index("clip_id")["content_hash"]
         media = file_hash(self.root / str(clip["video"]))
-        parts = [clip["subject"], clip["group"], clip["fps"], entries[clip["clip_id"]], table_hash(labels), media]
+        parts = [clip["subject"], clip["group"], clip["fps"], located_hash, table_hash(labels), media]
         # `kinds` chooses clips and changes none.
         return content_hash(self.config.size_px, self.config.every_n_frames, *parts)
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -105,6 +107,20 @@ def mediapipe_installed() -> bool:
     return importlib.util.find_spec("mediapipe") is not None
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Swallow what C++ libraries write to the standard error while they start: MediaPipe warns of its own models."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 class MediapipeDetector:
     """MediaPipe 0.10.21, the last release whose wheel brings its models: full-range face detection, then Face Mesh.
 
@@ -119,14 +135,17 @@ class MediapipeDetector:
     _factor = 1.5
 
     def __init__(self) -> None:
-        os.environ.setdefault("GLOG_minloglevel", "2")
-        from mediapipe.python.solutions import face_detection, face_mesh
+        with _quiet():
+            from mediapipe.python.solutions import face_detection, face_mesh
 
-        self._search = face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
-        self._mesh = face_mesh.FaceMesh(
-            static_image_mode=True, max_num_faces=1, refine_landmarks=True, min_detection_confidence=0.3
-        )
-        self._tracker = face_mesh.FaceMesh(static_image_mode=False, max_num_faces=2, refine_landmarks=True)
+            self._search = face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
+            self._mesh = face_mesh.FaceMesh(
+                static_image_mode=True, max_num_faces=1, refine_landmarks=True, min_detection_confidence=0.3
+            )
+            self._tracker = face_mesh.FaceMesh(static_image_mode=False, max_num_faces=2, refine_landmarks=True)
+            blank = np.zeros((32, 32, 3), np.uint8)
+            for graph in (self._search, self._mesh, self._tracker):
+                graph.process(blank)
 
     def detect(self, rgb: RGB) -> list[Face]:
         """Faces of a picture, largest first."""
@@ -145,9 +164,17 @@ class MediapipeDetector:
 
     def track(self, rgb: RGB, first: bool) -> list[Face]:
         """Faces of the next frame of a video, largest first; ``first`` starts a new video."""
+        height, width = rgb.shape[:2]
+        # MediaPipe warns that it places regions of interest right in square pictures only.
+        square = np.zeros((max(height, width),) * 2 + (3,), np.uint8)
+        square[:height, :width] = rgb
         if first:
-            self._tracker.reset()
-        faces = [Face(points, 1.0) for points in self._read(self._tracker, rgb)]
+            with _quiet():
+                self._tracker.reset()
+                found = self._read(self._tracker, square)
+        else:
+            found = self._read(self._tracker, square)
+        faces = [Face(points, 1.0) for points in found]
         return keep_distinct(faces) if faces else self.detect(rgb)
 
     def _fit(self, rgb: RGB, window: Window) -> Points | None:
