@@ -20,7 +20,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -121,7 +121,7 @@ def write_world(config: WorldConfig, seed: int, root: Path | str, cache: Path | 
     root, cache = Path(root), Path(cache)
     plans = [population.plan_clip(config, clip_id) for clip_id in population.clip_ids(config)]
     entries = {plan.clip_id: cache / content_key(config, seed, plan) for plan in plans}
-    missing = [plan.clip_id for plan in plans if not entries[plan.clip_id].is_dir()]
+    missing = {clip_id: entry for clip_id, entry in entries.items() if not entry.is_dir()}
     _record_missing(config, seed, cache, missing)
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as partial:
@@ -160,12 +160,12 @@ def content_key(config: WorldConfig, seed: int, plan: ClipPlan) -> str:
     ).hexdigest()[:32]
 
 
-def _record_missing(config: WorldConfig, seed: int, cache: Path, missing: Sequence[str]) -> None:
-    """Record clips in parallel processes, one person at a time in each."""
+def _record_missing(config: WorldConfig, seed: int, cache: Path, missing: Mapping[str, Path]) -> None:
+    """Record clips in parallel processes, one person at a time in each; ``missing``: clip id -> entry to make."""
     cache.mkdir(parents=True, exist_ok=True)
-    jobs: dict[str, list[str]] = {}
-    for clip_id in missing:
-        jobs.setdefault(clip_id.split("_")[0], []).append(clip_id)
+    jobs: dict[str, dict[str, Path]] = {}
+    for clip_id, entry in missing.items():
+        jobs.setdefault(clip_id.split("_")[0], {})[clip_id] = entry
     description = f"world: recording {len(missing)} clips of {len(jobs)} people"
     if config.processes == 1 or len(jobs) <= 1:
         for clips in track(jobs.values(), description) if missing else ():
@@ -187,14 +187,12 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def _record_clips(config: WorldConfig, seed: int, cache: Path, clip_ids: Sequence[str]) -> None:
-    for clip_id in clip_ids:
-        plan = population.plan_clip(config, clip_id)
-        entry = cache / content_key(config, seed, plan)
+def _record_clips(config: WorldConfig, seed: int, cache: Path, entries: Mapping[str, Path]) -> None:
+    for clip_id, entry in entries.items():
         with tempfile.TemporaryDirectory(prefix="recording-", dir=cache) as partial:
             folder = Path(partial) / "clip"
             folder.mkdir()
-            record(direct(config, seed, plan), folder)
+            record(direct(config, seed, population.plan_clip(config, clip_id)), folder)
             if not entry.exists():
                 folder.rename(entry)
 
