@@ -206,7 +206,7 @@ def test_rate_pitch_and_emotion_do_what_they_say() -> None:
     assert median_f0_hz(happy) > 1.15 * median_f0_hz(neutral) > 1.25 * median_f0_hz(sad)
     assert sad.duration_s > 1.15 * neutral.duration_s > 1.2 * angry.duration_s
     assert angry.wav.std() > neutral.wav.std() > sad.wav.std()
-    assert digest(synthesise(text, "f1", emotion="anger", strength=0.0)) != digest(angry)
+    np.testing.assert_array_equal(synthesise(text, "f1", emotion="anger", strength=0.0).wav, neutral.wav)
 
 
 @needs_espeak

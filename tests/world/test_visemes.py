@@ -1,13 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vultus.audio.spectra import energy_db
 from vultus.world.coarticulation import dominance_weights
 from vultus.world.formant import synthesise_formant
 from vultus.world.phones import PHONES, SILENCE
 from vultus.world.sentences import CARRIER_SENTENCES, VARIED_SENTENCES
-from vultus.world.speech import SAMPLE_RATE_HZ, Phone, SpeechRequest, Utterance, constriction_s
+from vultus.world.speech import SAMPLE_RATE_HZ, VOICES, Phone, SpeechRequest, Utterance, constriction_s, synthesise
 from vultus.world.visemes import SPEECH_AUS, VISEME_OF, VISEMES, speech_aus
 
 
@@ -128,8 +131,6 @@ def test_stress_opens_the_mouth_and_reduction_closes_it() -> None:
 
 
 def test_loud_speech_lowers_the_jaw() -> None:
-    from dataclasses import replace
-
     quiet = utterance_of([("SIL", 0.2), ("EH", 0.3), ("SIL", 0.2)])
     loud = replace(quiet, gain_db=4.0)
     assert intensity(loud, 26)[70] > 1.1 * intensity(quiet, 26)[70]
@@ -172,3 +173,20 @@ def test_sentences_give_sound_intensities(text: str, fps: float) -> None:
     assert runs <= n_bilabials
     assert (runs > 0) == (n_bilabials > 0)
     assert not motion.au_intensity[motion.closed, SPEECH_AUS.index(25)].any()
+
+
+def test_the_mouth_moves_with_the_sound() -> None:
+    lags = np.arange(-20, 21)
+    correlations, closed_levels, levels = [], [], []
+    for i in range(12):
+        said = synthesise(VARIED_SENTENCES[5 * i], list(VOICES)[i]).padded(0.3, 4.0)
+        motion = speech_aus(said, 100.0, 400)
+        opening = motion.au_intensity[:, SPEECH_AUS.index(25)]
+        level = 10.0 ** (energy_db(said.wav)[:400] / 20.0)
+        correlations.append([np.corrcoef(np.roll(opening, lag)[30:330], level[30:330])[0, 1] for lag in lags])
+        closed_levels.extend(level[motion.closed])
+        levels.extend(level[level > 1e-3])
+    correlation = np.mean(correlations, axis=0)
+    assert abs(10 * lags[correlation.argmax()]) <= 30
+    assert correlation.max() > 0.5
+    assert np.median(closed_levels) < 0.3 * np.median(levels)
