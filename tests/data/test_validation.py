@@ -127,6 +127,17 @@ def test_landmarks(tmp_path: Path) -> None:
     assert after.frames("v")["landmarks_68"][1].as_py() == absent
 
 
+def test_list_lengths(tmp_path: Path) -> None:
+    rows = [{"box": [0.0, 1.0, 2.0, 3.0]}, {"box": [0.0, 1.0, 2.0]}, {"landmarks_68": [1.0] * 98}, {}]
+    write_tables(videos(tmp_path, "v"), [frame("v", n, n, **row) for n, row in enumerate(rows)])
+    after, faults, _ = check(tmp_path)
+    assert after.frames("v")["frame"].to_pylist() == [0, 3]
+    assert faults["reason"].tolist() == [
+        "box has 3 values, not 4: correct it",
+        "landmarks_68 has 98 values, not 136: correct it",
+    ]
+
+
 def test_frame_numbers_out_of_range(tmp_path: Path) -> None:
     clips = videos(tmp_path, "v")
     for number in (3, 5):

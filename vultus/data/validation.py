@@ -193,6 +193,7 @@ _SPANNING: dict[str, list[Rule]] = {
             "where there are landmarks, 1 to 68 points are present",
             lambda row: f"{row['landmark_points']:g} landmarks are present, not 1..68: correct them",
         ),
+        _no_problem("length_problem", "landmarks, visibility and box have as many values as the schema says"),
         _no_problem("landmark_problem", "landmarks are finite, whole points near the picture"),
         _no_problem("picture_problem", "the frame has a picture that decodes"),
         _CLIP_KNOWN,
@@ -267,7 +268,7 @@ def _check(
     faults: list[dict[str, Any]],
 ) -> pa.Table:
     """The rows of a piece that pass; the others are added to ``faults``."""
-    flat = [f.name for f in piece.schema if not pa.types.is_fixed_size_list(f.type)]
+    flat = [f.name for f in piece.schema if not pa.types.is_list(f.type)]
     frame = piece.select(flat).to_pandas().assign(**derived, not_a_number=_not_a_number(piece.select(flat)))
     reasons = suite.run(frame, outcome) if piece.num_rows else {}
     for position in sorted(reasons):
@@ -335,9 +336,21 @@ def _frame_columns(
     return {
         "clip_problem": _clip_problems(clip_ids, known),
         "picture_problem": _text(pictures),
+        "length_problem": _length_problems(piece),
         "landmark_points": points,
         "landmark_problem": problems,
     }
+
+
+def _length_problems(piece: pa.Table) -> npt.NDArray[np.object_]:
+    problems = np.full(piece.num_rows, None, object)
+    for column in SCHEMAS["frames"]:
+        length = (column.metadata or {}).get(b"length")
+        if length is not None:
+            lengths = pc.fill_null(pc.list_value_length(piece[column.name]), int(length)).to_numpy()
+            for row in np.flatnonzero(lengths != int(length)):
+                problems[row] = f"{column.name} has {lengths[row]} values, not {int(length)}: correct it"
+    return problems
 
 
 def _landmark_columns(
@@ -346,15 +359,16 @@ def _landmark_columns(
     """Points present (NaN where there are no landmarks at all), and what is wrong with them.
 
     Args:
-        column: N rows of 136 values or null.
+        column: N rows of 136 values or null; those of another length are left to the rule of lengths.
         size: (N, 2) width and height of the picture, px; NaN unknown.
     """
     n = len(column)
     points, problems = np.full(n, np.nan), np.full(n, None, object)
-    given = np.flatnonzero(column.is_valid().to_numpy())
+    whole = pc.fill_null(pc.equal(pc.list_value_length(column), 2 * 68), False)
+    given = np.flatnonzero(whole.to_numpy())
     if not len(given):
         return points, problems
-    flat = pc.list_flatten(column.combine_chunks())
+    flat = pc.list_flatten(column.filter(whole)).combine_chunks()
     xy = flat.to_numpy(zero_copy_only=False).reshape(-1, 68, 2).astype(np.float64)
     absent = flat.is_null().to_numpy(zero_copy_only=False).reshape(-1, 68, 2)
     points[given] = (~absent.any(axis=2)).sum(axis=1)

@@ -62,10 +62,11 @@ def frame_table(
 
 def landmark_column(landmarks: npt.NDArray[np.floating[Any]]) -> pa.Array:
     """(N, 68, 2) px, NaN absent -> the column ``landmarks_68``; a frame without any point is null."""
-    n = len(landmarks)
-    flat = np.asarray(landmarks, np.float32).reshape(n, 136)
-    values = pa.array(flat.reshape(-1), pa.float32(), from_pandas=True)
-    return pa.FixedSizeListArray.from_arrays(values, 136, mask=pa.array(np.isnan(flat).all(axis=1)))
+    flat = np.asarray(landmarks, np.float32).reshape(-1, 136)
+    given = ~np.isnan(flat).all(axis=1)
+    values = pa.array(flat[given].reshape(-1), pa.float32(), from_pandas=True)
+    offsets = np.concatenate([[0], np.cumsum(given) * 136]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(~given))
 
 
 @dataclass(frozen=True)
