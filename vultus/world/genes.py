@@ -172,6 +172,13 @@ def _hair_style(genes: Genes, worn: float, bald: float) -> HairStyle:
     return "short" if worn < 0.12 else "medium" if worn < 0.3 else "bob" if worn < 0.55 else "long"
 
 
+def _grey(genes: Genes) -> float:
+    """Share of grey hairs: none before the forties, most at 75; of women under 70 every second one dyes."""
+    if genes.sex == "female" and genes.age < 70 and genes.seed % 2:
+        return 0.0
+    return float(np.clip((genes.age - 43.0 - 6.0 * genes.trait("hair_thickness")) / 34.0, 0.0, 1.0))
+
+
 def appearance(genes: Genes) -> Appearance:
     """Colours and surface of a person."""
     adult = float(np.clip((genes.age - 12.0) / 6.0, 0.0, 1.0))
@@ -187,7 +194,7 @@ def appearance(genes: Genes) -> Appearance:
         eye_green=genes.share("eye_green"),
         hair_melanin=float(np.clip(0.62 + 0.24 * genes.trait("hair_melanin"), 0.02, 1.0)),
         hair_red=float(np.clip(0.35 * genes.trait("hair_red") - 0.1, 0.0, 1.0)),
-        hair_grey=float(np.clip((genes.age - 38.0 - 6.0 * genes.trait("hair_thickness")) / 32.0, 0.0, 1.0)),
+        hair_grey=_grey(genes),
         brow_thickness=float(np.clip(1.0 + 0.14 * genes.trait("brow_thickness")
                                      + (0.12 if genes.sex == "male" else -0.1) * adult, 0.6, 1.5)),
         brow_density=genes.share("brow_density"),

@@ -225,37 +225,37 @@ def tongue() -> Part:
 
 
 def ears() -> Part:
-    """Shells with helix, antihelix, concha and lobe, closed behind; chart: the outline fills the unit square."""
-    rings = np.array([0.0, 0.2, 0.38, 0.55, 0.7, 0.82, 0.92, 1.0, 0.95, 0.7])
-    columns = 22
+    """Shells with helix, antihelix, concha, tragus and lobe, closed behind; the outline fills its chart."""
+    rings = np.array([0.0, 0.16, 0.3, 0.42, 0.53, 0.63, 0.73, 0.82, 0.9, 0.97, 1.0, 0.96, 0.72])
+    concha_to_helix = np.array([-0.55, -0.55, -0.42, -0.1, 0.3, 0.42, 0.3, 0.16, 0.3, 0.5, 0.42, 0.22, -0.45])
+    flat_lobe = np.array([-0.45, -0.3, -0.1, 0.05, 0.12, 0.16, 0.2, 0.22, 0.22, 0.18, 0.08, -0.1, -0.5])
+    columns = 28
     turn = 2 * np.pi * np.arange(columns) / columns  # 0 front, pi/2 top
-    radius_z = np.where(np.cos(turn) > 0, 1.15, 1.75 - 0.35 * np.clip(-np.sin(turn), 0, 1))
-    radius_y = np.where(np.sin(turn) > 0, 2.9, 3.1)
-    forward = radius_z * np.cos(turn)
-    upward = radius_y * np.sin(turn)
-    profile = np.array([-0.25, -0.2, 0.0, 0.42, 0.45, 0.33, 0.55, 0.45, 0.2, -0.5])
-    lobe = np.clip(-np.sin(turn) - 0.6, 0, 1) / 0.4
-    front = np.clip(np.cos(turn), 0, 1) ** 0.7
+    to_front, to_top = np.cos(turn), np.sin(turn)
+    lobe = np.clip((-to_top - 0.55) / 0.35, 0.0, 1.0)
+    front = np.clip(to_front, 0.0, 1.0) * (1 - lobe)
+    reach_z = np.where(to_front > 0, 1.0 + 0.25 * np.clip(to_top, 0, 1), 1.75 + 0.15 * to_top - 0.75 * lobe)
+    reach_y = np.where(to_top > 0, 3.0, 3.2)
     rows = []
-    for ring, depth in zip(rings, profile, strict=True):
-        flat = depth * (1 - lobe) + (0.3 if depth > 0 else depth) * lobe
-        rise = flat * (1 - 0.75 * front * (ring > 0.5)) - 0.25 * front * ring
-        back = 0.52 * (1.15 - ring * forward)  # the shell stands off the head, more towards its back
-        rows.append(np.c_[rise + back - 0.55 * (ring > 0.9) * front, ring * upward, ring * forward])
-    local = np.concatenate([[[-0.35 + 0.52 * 1.15, 0.0, 0.0]], *rows[1:]])
+    for ring, outer, low in zip(rings, concha_to_helix, flat_lobe, strict=True):
+        depth = outer * (1 - lobe) + low * lobe
+        # in front there is no helix: the tragus, then the cheek
+        tragus = 0.35 * np.exp(-(((ring - 0.62) / 0.2) ** 2)) * np.exp(-(((to_top + 0.15) / 0.5) ** 2))
+        depth = depth * (1 - front) + (tragus - 0.4 * ring) * front
+        stand = 0.5 * (1.1 - ring * reach_z * to_front)  # the shell leaves the head towards its back
+        rows.append(np.c_[depth + stand, ring * reach_y * to_top - 0.15 * ring, ring * reach_z * to_front])
+    local = np.concatenate([rows[0][:1], *rows[1:]])
     tilt = 0.17
     turned = np.c_[
         local[:, 0],
         local[:, 1] * np.cos(tilt) + local[:, 2] * np.sin(tilt),
         local[:, 2] * np.cos(tilt) - local[:, 1] * np.sin(tilt),
     ]
-    vertices = turned + np.array([6.72, -2.2, -6.6])
-    count = len(rings) - 1
+    vertices = 0.94 * turned + np.array([6.75, -2.3, -6.6])
     cap = np.c_[np.zeros(columns), 1 + (np.arange(columns) + 1) % columns, 1 + np.arange(columns)]
-    triangles = np.concatenate([cap, _strip(count, columns, closed=True)[:, [0, 2, 1]] + 1]).astype(np.int32)
-    uv = np.c_[0.5 - local[:, 2] / 3.6, 0.5 - local[:, 1] / 6.4]
-    uv = np.clip(uv, 0, 1)
-    return _pair("ear", vertices, triangles, uv)
+    strip = _strip(len(rings) - 1, columns, closed=True)[:, [0, 2, 1]] + 1
+    uv = np.clip(np.c_[0.5 - local[:, 2] / 4.0, 0.5 - local[:, 1] / 6.8], 0, 1)
+    return _pair("ear", vertices, np.concatenate([cap, strip]).astype(np.int32), uv)
 
 
 def neck_and_shoulders(skin: SkinMesh) -> tuple[Part, Part]:
@@ -266,10 +266,10 @@ def neck_and_shoulders(skin: SkinMesh) -> tuple[Part, Part]:
     turn = 2 * np.pi * np.arange(columns) / columns  # 0 front, pi/2 image right
     front, right = np.cos(turn), np.sin(turn)
     levels = (  # y, half width, half depth, centre z
-        (-13.3, 5.1, 5.5, -7.6),
-        (-15.0, 5.2, 5.4, -8.0),
-        (-16.8, 5.7, 5.5, -8.3),
-        (-18.4, 6.8, 5.7, -8.6),
+        (-13.2, 5.15, 5.5, -7.6),
+        (-14.9, 5.4, 5.4, -8.0),
+        (-16.4, 6.3, 5.5, -8.3),
+        (-17.7, 8.0, 5.8, -8.5),
     )
     rows = [border]
     for i, (y, width, depth, z) in enumerate(levels):
@@ -281,8 +281,8 @@ def neck_and_shoulders(skin: SkinMesh) -> tuple[Part, Part]:
     collar = rows[-1]
     shoulder_rows = [collar]
     for y, width, depth, z, power in (
-        (-18.9, 8.0, 6.4, -8.6, 1.0), (-19.8, 12.0, 7.6, -8.4, 0.85), (-21.2, 17.0, 8.6, -8.2, 0.7),
-        (-23.4, 20.3, 9.3, -8.0, 0.65), (-27.0, 21.6, 10.2, -7.8, 0.6), (-34.0, 22.0, 11.0, -7.6, 0.6),
+        (-18.1, 9.4, 6.6, -8.5, 0.95), (-19.3, 13.5, 7.8, -8.3, 0.8), (-20.9, 17.5, 8.7, -8.1, 0.7),
+        (-23.3, 20.3, 9.3, -8.0, 0.65), (-27.0, 21.6, 10.2, -7.8, 0.6), (-34.0, 22.0, 11.0, -7.6, 0.6),
     ):  # fmt: skip
         shoulder_rows.append(np.c_[
             width * np.sign(right) * np.abs(right) ** power,
