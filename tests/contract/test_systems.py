@@ -157,7 +157,7 @@ def test_the_loss_falls_in_a_debug_run(made: Made, tmp_path: Path) -> None:
     experiment, fold, system = made
     longer = dataclasses.replace(
         experiment.train, epochs=5, steps_per_epoch=5, batch_size=16, optimizer="adamw", learning_rate=3e-3,
-        schedule="constant",
+        schedule="constant", select="",
     )  # fmt: skip
     experiment = dataclasses.replace(experiment, train=longer)
     batch = draw(experiment, fold, system)

@@ -1,4 +1,4 @@
-"""For each family a writer of toy data: the tables and features that its systems read, laid out as in the repository."""
+"""For each family a writer of toy data: the tables and features that its systems read, laid out as in a checkout."""
 
 from __future__ import annotations
 

@@ -38,6 +38,7 @@ from vultus.data.parquet import read_frame
 from vultus.data.stores import Store, open_store
 from vultus.data.tables import ACTION_UNITS
 from vultus.face.landmarks import flip_landmarks, normalised_mean_error, reduce_points
+from vultus.face.overlay import FAINT, INK, PAPER, RIGHT, WRONG, grid, heat_over_face, points_over_face, write_text
 from vultus.metrics.bootstrap import interval, resample
 from vultus.metrics.calibration import ece, reliability
 from vultus.metrics.landmarks import FAILURE_THRESHOLD
@@ -314,9 +315,36 @@ class ActionUnits(Family):
     def pictures(
         self, system: System, fold: Fold, evaluation: Evaluation, experiment: Experiment, folder: Path
     ) -> dict[str, str]:
-        """Bars of F1, and for several test people landmarks and attention maps drawn over their faces."""
+        """For several test people: decisions, and where the system has them, attention maps and landmarks."""
         assert isinstance(fold, AuFold)
-        return {}
+        where = "synthetic (embedded world)" if experiment.dataset == "world" else experiment.dataset
+        batch = fold.central(_shown_rows(fold))
+        device = next(iter(system.state_dict().values())).device
+        with torch.inference_mode():
+            prediction = system.predict({name: value.to(device) for name, value in batch.items()})
+        faces = ((batch["image"].permute(0, 2, 3, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
+        key, captions = experiment.card.key, {}
+        if prediction.attention is not None and prediction.predefined is not None:
+            sheet = _attention_sheet(faces, batch, prediction, fold, f"{key}: attention maps, {where}")
+            cv2.imwrite(str(folder / "attention.png"), sheet[..., ::-1])
+            captions["attention.png"] = (
+                "Attention maps of unseen people, one column an action unit: above as drawn around the predicted"
+                f" landmarks, below as refined by the network (colour 0..1; green: the AU is present). {where}."
+            )
+        if prediction.landmarks is not None:
+            sheet = _landmark_sheet(faces, batch, prediction, fold, f"{key}: landmarks, {where}")
+            cv2.imwrite(str(folder / "landmarks.png"), sheet[..., ::-1])
+            captions["landmarks.png"] = (
+                "Landmarks of unseen people: predicted (green) and true (white), with the error as a share of the eye"
+                f" distance. {where}."
+            )
+        sheet = _decision_sheet(faces, batch, prediction, fold, f"{key}: decisions, {where}")
+        cv2.imwrite(str(folder / "people.png"), sheet[..., ::-1])
+        captions["people.png"] = (
+            "Unseen people, the frame of each with most action units: found (green), missed (grey), false alarm (red)."
+            f" {where}."
+        )
+        return captions
 
 
 Formula = Callable[[Array], Array]
@@ -353,6 +381,71 @@ def _metrics(predictions: pd.DataFrame, aus: Sequence[int]) -> list[tuple[str, l
         metrics.append(("LocalF1", local, lambda sums: macro(f1(sums))))
     metrics += [("F1", counts, f1), ("Accuracy", counts, accuracy), ("ECE", bins, ece)]
     return metrics
+
+
+_TILE_PX = 104
+_SHOWN_PEOPLE = 8
+
+
+def _shown_rows(fold: AuFold) -> Array:
+    """One test frame of each of several people: the one with the most AUs."""
+    rows = fold.rows["test"]
+    present = (fold.target[rows] > 0).sum(axis=1)
+    people = pd.DataFrame({"row": rows, "present": present, "subject": fold.store.rows["subject"].to_numpy()[rows]})
+    busiest = (
+        people.sort_values(["subject", "present", "row"], ascending=[True, False, True]).groupby("subject").head(1)
+    )
+    return busiest["row"].to_numpy()[:: max(1, len(busiest) // _SHOWN_PEOPLE)][:_SHOWN_PEOPLE]
+
+
+def _attention_sheet(faces: Array, batch: Batch, prediction: Prediction, fold: AuFold, title: str) -> Array:
+    assert prediction.attention is not None
+    assert prediction.predefined is not None
+    tiles, captions = [], []
+    for person in range(min(4, len(faces))):
+        face = cv2.resize(faces[person], (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_CUBIC)
+        for name, maps in (("predefined", prediction.predefined), ("refined", prediction.attention)):
+            heat = maps[person].float().cpu().numpy()
+            tiles.append([face, *(heat_over_face(faces[person], one, _TILE_PX) for one in heat)])
+            present = batch["au_occurrence"][person] > 0
+            captions.append([
+                (name, FAINT),
+                *((f"AU{au}", RIGHT if on else FAINT) for au, on in zip(fold.config.aus, present, strict=True)),
+            ])  # fmt: skip
+    return grid(tiles, captions, title)
+
+
+def _landmark_sheet(faces: Array, batch: Batch, prediction: Prediction, fold: AuFold, title: str) -> Array:
+    assert prediction.landmarks is not None
+    points = prediction.landmarks.float().cpu()
+    error = normalised_mean_error(points, batch["landmarks"], batch["biocular"])
+    truth, white, green = batch["landmarks"].numpy(), (255, 255, 255), (40, 220, 90)
+    tiles = [
+        points_over_face(face, [(truth[i], white), (points[i].numpy(), green)], 2 * _TILE_PX)
+        for i, face in enumerate(faces)
+    ]
+    texts = [(f"{100 * value:.1f} % of the eye distance", INK) for value in error.tolist()]
+    half = -(-len(tiles) // 2)
+    return grid([tiles[:half], tiles[half:]], [texts[:half], texts[half:]], title)
+
+
+def _decision_sheet(faces: Array, batch: Batch, prediction: Prediction, fold: AuFold, title: str) -> Array:
+    probability = prediction.au_probability.float().cpu().numpy()
+    side, tiles, texts = 2 * _TILE_PX, [], []
+    for i, face in enumerate(faces):
+        tile = np.full((side, side + 80, 3), PAPER, np.uint8)
+        tile[:, :side] = cv2.resize(face, (side, side), interpolation=cv2.INTER_CUBIC)
+        line = 0
+        for au, p, target in zip(fold.config.aus, probability[i], batch["au_occurrence"][i].tolist(), strict=True):
+            if target < 0 or (target == 0 and p < 0.5):
+                continue
+            colour = (RIGHT if p >= 0.5 else FAINT) if target else WRONG
+            write_text(tile, f"AU{au} {p:.2f}", side + 6, 14 + 17 * line, colour)
+            line += 1
+        tiles.append(tile)
+        texts.append((str(fold.store.rows["subject"].iloc[int(batch["row"][i])]), INK))
+    half = -(-len(tiles) // 2)
+    return grid([tiles[:half], tiles[half:]], [texts[:half], texts[half:]], title)
 
 
 FAMILY = ActionUnits()
