@@ -121,6 +121,7 @@ def test_letters_are_named_not_read() -> None:
 
     assert letter("A") == ["EY"]
     assert letter("a") == ["AX"]
+    assert phones_of(synthesise("A wooden bridge.", "m1"), 0) == ["AX"]
     names = {name: letter(name.upper()) for name in LETTERS}
     assert len({tuple(phones) for phones in names.values()}) == len(LETTERS)
     assert names["z"] == ["Z", "EH", "D"]
@@ -244,6 +245,7 @@ def test_words_and_punctuation_are_told_apart() -> None:
     assert [t.written for t in tokens] == ["Bin", "blue", "at", "A", "don't", "go"]
     assert [t.punctuation for t in tokens] == [",", "", "", ";", "", "."]
     assert [t.is_letter_name for t in tokens] == [False, False, False, True, False, False]
+    assert not any(t.is_letter_name for t in split_words("A fox and I ran. A dog slept."))
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def speak(request: SpeechRequest) -> Utterance:
     if answer["sample_rate_hz"] != _ESPEAK_RATE_HZ:
         raise RuntimeError(f"eSpeak NG speaks at {answer['sample_rate_hz']} Hz, {_ESPEAK_RATE_HZ} was expected")
     pcm = np.frombuffer(base64.b64decode(answer["pcm"]), "<i2")
-    segments = _segments(answer["events"], pcm, starts, voice.rhotic)
+    segments = _heard(_reported(answer["events"], starts, voice.rhotic), pcm)
     segments = _give_words_to_all(segments, tokens, request.voice)
     phones = _to_phones(segments, SAMPLE_RATE_HZ / _ESPEAK_RATE_HZ)
     wav = resample_poly(pcm.astype(np.float64) / 32768.0, 320, 441)
@@ -176,8 +176,8 @@ class _Segment:
     mnemonic: str
 
 
-def _segments(events: list[list[Any]], pcm: np.ndarray, word_starts: Sequence[int], rhotic: bool) -> list[_Segment]:
-    """Events -> phones with closures found in the sound; trailing silence is left out."""
+def _reported(events: list[list[Any]], word_starts: Sequence[int], rhotic: bool) -> list[_Segment]:
+    """Events -> phones with the times that eSpeak NG reports; silence after the last is left out."""
     found: list[_Segment] = []
     word = -1
     for event in events:
@@ -193,20 +193,24 @@ def _segments(events: list[list[Any]], pcm: np.ndarray, word_starts: Sequence[in
         if names:
             in_word = -1 if names == (SILENCE,) else word
             found.append(_Segment(" ".join(names), sample, sample, sample, stress, in_word, mnemonic))
-    phones = _one_phone_each(found)
-    while phones and phones[-1].arpa == SILENCE:
-        phones.pop()
+    while found and found[-1].arpa == SILENCE:
+        found.pop()
+    return _one_phone_each(found)
+
+
+def _heard(phones: list[_Segment], pcm: np.ndarray) -> list[_Segment]:
+    """Reported phones -> phones where their sound is: closures before bursts, an L after its vowel."""
     phones[0].start = 0
     loud = np.abs(pcm.astype(np.int32)) > _SILENT_STEP
-    for before, phone in itertools.pairwise([None, *phones]):
-        if phone is not None and phone.arpa in STOPS:
+    for before, phone in zip([None, *phones[:-1]], phones, strict=True):
+        if phone.arpa in STOPS:
             _find_silent_closure(phone, before, loud)
     for phone in phones:
         if phone.arpa in STOPS and phone.release == phone.start:
             phone.release += round(_MURMUR_SHARE * (phone.end - phone.start))
         phone.release = min(phone.release, phone.end)
-    for before, phone in itertools.pairwise(phones):
-        _give_time(before, phone)
+    for earlier, later in itertools.pairwise(phones):
+        _give_time(earlier, later)
     return [phone for phone in phones if phone.end > phone.start]
 
 

@@ -84,7 +84,7 @@ class SpeechRequest:
     """What to say and how."""
 
     text: str
-    """Words and punctuation; a capital letter alone is the letter's name (``A`` is *ay*, ``a`` the article)."""
+    """Words and punctuation; a lone capital inside a sentence is the letter's name (``A`` is *ay*, ``a`` the article)."""
     voice: str = "m1"
     """Key of `VOICES`."""
     rate_wpm: float = NEUTRAL_RATE_WPM
@@ -263,26 +263,30 @@ def _check(request: SpeechRequest) -> None:
 
 @dataclass(frozen=True)
 class Token:
-    """One word of a text: as written, and the punctuation after it."""
+    """One word of a text."""
 
     written: str
+    """As it stands in the text."""
     punctuation: str
+    """What of ``,.;:?!`` follows it."""
+    is_letter_name: bool
+    """A letter's name is meant, not a word: a lone capital other than I inside a sentence."""
 
     @property
     def text(self) -> str:
         """The word in lower case."""
         return self.written.lower()
 
-    @property
-    def is_letter_name(self) -> bool:
-        """The name of a letter is spoken, not the word *a*."""
-        return len(self.written) == 1 and self.written.isupper() and self.written != "I"
-
 
 def split_words(text: str) -> list[Token]:
     """Words of a text with the punctuation that follows each."""
-    found = re.findall(r"([A-Za-z][A-Za-z'’-]*|\d+)([^A-Za-z\d]*)", text)
-    return [Token(word.rstrip("'’-"), "".join(c for c in after if c in ",.;:?!")) for word, after in found]
+    tokens: list[Token] = []
+    for word, after in re.findall(r"([A-Za-z][A-Za-z'’-]*|\d+)([^A-Za-z\d]*)", text):
+        opens_sentence = not tokens or any(mark in tokens[-1].punctuation for mark in ".?!")
+        is_letter_name = len(word) == 1 and word.isupper() and word != "I" and not opens_sentence
+        punctuation = "".join(mark for mark in after if mark in ",.;:?!")
+        tokens.append(Token(word.rstrip("'’-"), punctuation, is_letter_name))
+    return tokens
 
 
 def word_pitch_st(request: SpeechRequest, prosody: Prosody, n_words: int) -> np.ndarray:
