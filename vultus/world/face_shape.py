@@ -103,8 +103,8 @@ _MALE = {
 _CHILD = {
     "face_length": -1.4, "jaw_width": -1.0, "jaw_height": -1.4, "chin_height": -1.2, "chin_width": -0.4,
     "chin_projection": -0.6, "nose_length": -1.5, "nose_projection": -1.5, "nose_bridge_height": -1.3,
-    "nose_tip_lift": 1.0, "cheek_fullness": 1.6, "eye_size": 1.3, "eye_opening": 0.9, "brow_ridge": -1.2,
-    "skull_width": 0.9, "skull_height": 0.7, "forehead_slope": -0.8, "neck_width": -3.0, "mouth_width": -0.9,
+    "nose_tip_lift": 1.0, "cheek_fullness": 1.6, "eye_size": 1.9, "eye_opening": 1.1, "brow_ridge": -1.2,
+    "skull_width": 0.9, "skull_height": 0.7, "forehead_slope": -0.8, "neck_width": -4.5, "mouth_width": -0.9,
     "ear_size": -0.4, "philtrum_length": -0.6, "nose_width": -0.4,
 }  # fmt: skip
 """Difference of a child of six from an adult."""

@@ -206,12 +206,12 @@ def teeth(upper: bool) -> Part:
 
 def tongue() -> Part:
     """The tongue at rest: rings across from the tip (row 0) to the root; upper side at columns 0..8 of 16."""
-    rows, columns = 11, 16
-    t = np.linspace(0.0, 1.0, rows)
+    rows, columns = 13, 16
+    t = np.linspace(0.0, 1.0, rows) ** 1.7
     z = 1.85 - 5.2 * t
     half_width = 1.6 * np.sqrt(np.clip(1 - (1 - np.clip(t / 0.45, 0.0, 1.0)) ** 2, 0.0, 1.0)) * (1 - 0.25 * t) + 0.02
     thickness = 0.75 * np.sqrt(np.clip(1 - (1 - np.clip(t / 0.35, 0.0, 1.0)) ** 2, 0.0, 1.0)) + 0.02
-    top = -7.95 + 0.5 * np.sin(np.pi * np.clip(t, 0, 1) * 0.8)
+    top = -7.75 + 0.5 * np.sin(np.pi * np.clip(t, 0, 1) * 0.8)
     turn = 2 * np.pi * np.arange(columns) / columns
     x = half_width[:, None] * -np.cos(turn)
     groove = 0.12 * np.exp(-((x / 0.45) ** 2)) * np.minimum(1.0, 3 * t)[:, None]

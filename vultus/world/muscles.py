@@ -58,7 +58,7 @@ _SEAL_FOLLOWS = np.array([1.0, 0.8, 0.58, 0.4, 0.28, 0.2, 0.12, 0.05, 0.0])
 UPPER_LIP_SHARE = 0.35
 """How far down the gap the lips meet: the upper lip comes this share of the way."""
 
-LIP_BEFORE_TEETH = 0.1
+LIP_BEFORE_TEETH = 0.2
 """Least distance of a lip from the front of the upper teeth, cm."""
 
 _BAG_FOLLOWS = (1.0, 1.0, 0.8, 0.45, 0.15, 0.0)
@@ -215,7 +215,8 @@ class Rig:
         rim_moved = vertices[rim] - self.rest[rim]
         for row, follow in enumerate(_BAG_FOLLOWS):
             vertices[bag[row]] += follow * rim_moved
-        self._shape_tongue(vertices, tongue, a[19])
+        # the tongue comes out as far as the mouth is open
+        self._shape_tongue(vertices, tongue, a[19] * min(1.0, 0.6 * a[25] + 2.0 * jaw))
         if jaw > 0:
             self._turn_jaw(vertices, jaw * jaw_gain)
         self._meet_lips(vertices, a, jaw)
@@ -240,13 +241,17 @@ class Rig:
         tip = along**3
         dorsum = np.exp(-(((along - 0.2 - 0.6 * shape["dorsum_place"]) / 0.3) ** 2))
         part = vertices[self.tongue]
+        out = np.clip(along / 0.55, 0.0, 1.0)
         part[:, 1] += scale * (
-            1.5 * (shape["tip_height"] - 0.32) * tip + 1.3 * (shape["dorsum_height"] - 0.5) * dorsum + 0.4 * show * tip
+            1.5 * (shape["tip_height"] - 0.32) * tip
+            + 1.3 * (shape["dorsum_height"] - 0.5) * dorsum
+            + show * (1.2 * out - 0.7 * tip)
         )
         part[:, 2] += scale * (
-            1.4 * (shape["tip_advance"] - 0.6) * tip + 0.9 * (shape["root_advance"] - 0.45) * (1.0 - along)
-            + 3.0 * show * along
-        )  # fmt: skip
+            1.4 * (shape["tip_advance"] - 0.6) * tip
+            + 0.9 * (shape["root_advance"] - 0.45) * (1.0 - along)
+            + 3.4 * show * along
+        )
         vertices[self.tongue] = part
 
     def _lips_before_teeth(self, vertices: Array) -> None:
