@@ -67,6 +67,19 @@ def test_log_mel_of_silence_is_the_floor() -> None:
     assert spectra.log_mel(np.zeros(3200, np.float32)) == pytest.approx(np.log(1e-5))
 
 
+@pytest.mark.parametrize(
+    ("n_fft", "n_mels", "low_hz", "high_hz", "htk"),
+    [(512, 80, 0.0, 8000.0, False), (800, 80, 55.0, 7600.0, False), (512, 26, 20.0, 8000.0, True)],
+)
+def test_mel_filters_are_librosas(n_fft: int, n_mels: int, low_hz: float, high_hz: float, htk: bool) -> None:
+    import librosa
+
+    expected = librosa.filters.mel(
+        sr=RATE, n_fft=n_fft, n_mels=n_mels, fmin=low_hz, fmax=high_hz, htk=htk, norm=None if htk else "slaney"
+    )
+    np.testing.assert_allclose(spectra.mel_filters(n_fft, n_mels, low_hz, high_hz, htk), expected, atol=1e-7)
+
+
 def test_no_mel_band_is_empty() -> None:
     assert (spectra.mel_filters(512, 80, 0.0, 8000.0).max(axis=1) > 0).all()
     assert (spectra.mel_filters(512, 26, 20.0, 8000.0, htk=True).max(axis=1) > 0).all()

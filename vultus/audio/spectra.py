@@ -235,7 +235,7 @@ def hann(length: int) -> npt.NDArray[np.float64]:
 
 @functools.cache
 def mel_filters(n_fft: int, n_mels: int, low_hz: float, high_hz: float, htk: bool = False) -> npt.NDArray[np.float64]:
-    """Triangular mel filters at 16 kHz.
+    """Triangular mel filters at 16 kHz, as librosa defines them.
 
     Args:
         n_fft: points of the FFT.
@@ -247,20 +247,42 @@ def mel_filters(n_fft: int, n_mels: int, low_hz: float, high_hz: float, htk: boo
     Returns:
         (M, n_fft // 2 + 1), read-only.
     """
-    from librosa.filters import mel
-
-    filters = mel(
-        sr=SAMPLE_RATE_HZ,
-        n_fft=n_fft,
-        n_mels=n_mels,
-        fmin=low_hz,
-        fmax=high_hz,
-        htk=htk,
-        norm=None if htk else "slaney",
-        dtype=np.float64,
-    )
+    to_mel, to_hz = (_hz_to_htk, _htk_to_hz) if htk else (_hz_to_slaney, _slaney_to_hz)
+    edges_hz = to_hz(np.linspace(to_mel(np.array(low_hz)), to_mel(np.array(high_hz)), n_mels + 2))
+    bins_hz = np.arange(n_fft // 2 + 1) * (SAMPLE_RATE_HZ / n_fft)
+    low, centre, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
+    filters: npt.NDArray[np.float64] = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))
+    filters = np.maximum(filters, 0.0)
+    if not htk:
+        filters *= 2.0 / (high - low)
     filters.setflags(write=False)
-    return np.asarray(filters)
+    return filters
+
+
+def _hz_to_htk(frequency_hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    mel: npt.NDArray[np.float64] = 2595.0 * np.log10(1.0 + frequency_hz / 700.0)
+    return mel
+
+
+def _htk_to_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
+
+
+_SLANEY_STEP_HZ = 200.0 / 3.0
+_SLANEY_BREAK_MEL = 15.0
+"""1 kHz: Slaney's scale is linear below and logarithmic above, 27 mels to a factor of 6.4."""
+_SLANEY_LOG_STEP = np.log(6.4) / 27.0
+
+
+def _hz_to_slaney(frequency_hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    linear = frequency_hz / _SLANEY_STEP_HZ
+    above = _SLANEY_BREAK_MEL + np.log(np.maximum(frequency_hz, 1000.0) / 1000.0) / _SLANEY_LOG_STEP
+    return np.where(linear < _SLANEY_BREAK_MEL, linear, above)
+
+
+def _slaney_to_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    above = 1000.0 * np.exp(_SLANEY_LOG_STEP * (mel - _SLANEY_BREAK_MEL))
+    return np.where(mel < _SLANEY_BREAK_MEL, mel * _SLANEY_STEP_HZ, above)
 
 
 def _blocks(frames: npt.NDArray[np.float64]) -> Iterator[npt.NDArray[np.float64]]:

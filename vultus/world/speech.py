@@ -84,7 +84,7 @@ class SpeechRequest:
     """What to say and how."""
 
     text: str
-    """Words and punctuation; a lone capital inside a sentence is the letter's name (``A`` is *ay*, ``a`` the article)."""
+    """Words and punctuation; a lone capital inside a sentence is a letter's name: ``A`` is *ay*, ``a`` the article."""
     voice: str = "m1"
     """Key of `VOICES`."""
     rate_wpm: float = NEUTRAL_RATE_WPM
