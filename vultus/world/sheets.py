@@ -49,7 +49,7 @@ def write_sheets(folder: Path, config: WorldConfig, seed: int) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     everybody = list(population.subjects(config))
     singles = [subject for subject in everybody if subject.count("-") == 1]
-    model = singles[min(2, len(singles) - 1)] if singles else everybody[0]
+    model = singles[min(3, len(singles) - 1)] if singles else everybody[0]
     made: dict[str, tuple[RGB, str]] = {
         "action_units.jpg": (
             action_units(seed, model),
@@ -96,8 +96,8 @@ def _shot(seed: int, subject: str, scene: Scene, action_units_: dict[int, float]
     return next(iter(render_clip(population.person(seed, subject).genes, scene, [state])))
 
 
-def _studio(size_px: int) -> Scene:
-    return Scene(camera=portrait_camera(size_px))
+def _studio(size_px: int, view_cm: float = 27.0) -> Scene:
+    return Scene(camera=portrait_camera(size_px, view_cm=view_cm, aim_cm=(0.0, -2.5)))
 
 
 def action_units(seed: int, subject: str, size_px: int = 144) -> RGB:
@@ -108,7 +108,7 @@ def action_units(seed: int, subject: str, size_px: int = 144) -> RGB:
     for block in (ordered[:half], ordered[half:]):
         rows = []
         for au in block:
-            shots = [_shot(seed, subject, _studio(size_px), {au: float(level)}).rgb for level in range(6)]
+            shots = [_shot(seed, subject, _studio(size_px, 19.0), {au: float(level)}).rgb for level in range(6)]
             rows.append(_labelled(np.concatenate(shots, axis=1), f"AU{au} {AU_NAMES[au]}"))
         rows += [np.full_like(rows[0], _PAPER)] * (half - len(rows))
         blocks.append(np.concatenate(rows, axis=0))
