@@ -260,10 +260,11 @@ def test_too_much_stops_with_one_sentence_and_a_list(tmp_path: Path) -> None:
 
 
 def test_decoding_is_done_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_tables(videos(tmp_path, "a", "b"))
+    clips = videos(tmp_path, "a", "b")
+    write_tables(clips)
     check(tmp_path)
     assert "computing decoding/d: 2/2" in capsys.readouterr().err
-    write_tables(videos(tmp_path, "a", "b", "c"))
+    write_tables([*clips, *videos(tmp_path, "c")])
     check(tmp_path)
     assert "computing decoding/d: 1/1" in capsys.readouterr().err
     check(tmp_path)
