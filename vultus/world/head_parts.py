@@ -129,8 +129,8 @@ def mouth_bag(skin: SkinMesh) -> Part:
     up = np.sin(turn)  # 1 upper midline, -1 lower midline, 0 corners; column 0 is the image-left corner
     side = -np.cos(turn)
     steps = (  # x, y, z of an ellipse about the mouth's midline
-        (2.2, 0.12, -0.3),
-        (2.15, 0.8, -0.75),
+        (2.2, 0.4, -0.28),
+        (2.15, 0.95, -0.45),
         (2.7, 1.75, -1.7),
         (2.6, 1.9, -3.6),
         (1.6, 1.3, -6.0),
