@@ -33,7 +33,8 @@ def paint_backdrop(backdrop: Backdrop, width: int, height: int) -> Floats:
     sigma = backdrop.blur * height
     picture = cv2.GaussianBlur(picture, (0, 0), max(sigma, 0.6), borderType=cv2.BORDER_REFLECT)
     falloff = 1 - 0.15 * np.clip(x**2 * 0.4 + (y - 0.5) ** 2, 0, 1)
-    return (picture * falloff[..., None]).astype(np.float32)
+    shaded: Floats = (picture * falloff[..., None]).astype(np.float32)
+    return shaded
 
 
 def _box(picture: Floats, x0: float, y0: float, x1: float, y1: float, colour: npt.NDArray[np.float64]) -> None:

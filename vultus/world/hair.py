@@ -1,9 +1,9 @@
 """The hair's outer surface: a shell over the skull that thins out at the hairline, goes on below it, and hangs free.
 
-One grid serves all styles (`head_parts.hair_grid`): columns around the vertical axis, rings from the crown down. The upper
-half of the rings lies on the scalp, the lower half continues beyond the hairline: a fringe, sideburns, hair over the ears
-and down to the shoulders; where there is none, those rings coincide. A renderer must draw the part from both sides: long
-hair shows its inner side left and right of the neck.
+One grid serves all styles (`head_parts.hair_grid`): columns around the vertical axis, rings from the crown down. The
+upper half of the rings lies on the scalp, the lower half continues beyond the hairline: a fringe, sideburns, hair over
+the ears and down to the shoulders; where there is none, those rings coincide. A renderer must draw the part from both
+sides: long hair shows its inner side left and right of the neck.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ def _beyond(cut: Cut, turn: Array, longer: float, fringe: float) -> Array:
         return length
     front = cut.front[0] + fringe * (cut.front[1] - cut.front[0])
     middle = np.exp(-((turn / 0.75) ** 2))
-    return front * middle + (1 - middle) * around
+    whole: Array = front * middle + (1 - middle) * around
+    return whole
 
 
 def _hairline(genes: Genes, turn: Array) -> Array:
@@ -134,7 +135,8 @@ def _hairline(genes: Genes, turn: Array) -> Array:
         lost = genes.share("baldness") * float(np.clip((genes.age - 25) / 45, 0, 1))
         retreat, temples = retreat + 8.0 * lost, temples + 14.0 * lost
     line = line + retreat * np.exp(-((turn / 0.6) ** 2)) + temples * np.exp(-(((np.abs(turn) - 0.55) / 0.25) ** 2))
-    return np.radians(line)
+    elevation: Array = np.radians(line)
+    return elevation
 
 
 def _reach(turn: Array, y: Array) -> Array:

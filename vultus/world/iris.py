@@ -28,11 +28,11 @@ def paint_iris(colour: Colour, seed: int) -> Floats:
     albedo *= 0.75 + 0.5 * np.clip((radius - 0.3) / 0.5, 0, 1)
     limbus = np.clip((radius - 0.78) / 0.17, 0, 1)
     albedo *= 1 - 0.78 * limbus
-    return np.clip(albedo, 0.004, 0.9).astype(np.float32)
+    return np.asarray(np.clip(albedo, 0.004, 0.9), np.float32)
 
 
 def iris_colour(melanin: float, green: float) -> Colour:
-    """Linear colour of the iris: blue or grey without melanin, green or hazel with a little, brown to black with much."""
+    """Linear colour of the iris: blue without melanin, green or hazel with a little, brown to black with much."""
     blue = np.array([0.12, 0.20, 0.30]) + green * np.array([0.02, 0.02, -0.16])
     hazel = np.array([0.16, 0.115, 0.035])
     brown = np.array([0.055, 0.026, 0.010])

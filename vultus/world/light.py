@@ -117,8 +117,8 @@ def ambient_occlusion(vertices: Floats, normals: Floats, triangles: Ints, direct
     angle = np.pi * (1 + 5**0.5) * index
     flat = np.sqrt(1 - height**2)
     spiral = np.stack([flat * np.cos(angle), height, flat * np.sin(angle)], 1).astype(np.float32)
-    free = np.zeros(len(vertices), np.float32)
-    total = np.zeros(len(vertices), np.float32)
+    free: Floats = np.zeros(len(vertices), np.float32)
+    total: Floats = np.zeros(len(vertices), np.float32)
     for direction in spiral:
         cosine = np.maximum(normals @ direction, 0)
         view = shadow_map(vertices, triangles, direction, side=128)
@@ -127,8 +127,9 @@ def ambient_occlusion(vertices: Floats, normals: Floats, triangles: Ints, direct
         row = np.clip(np.rint(64 - 0.5 - local[:, 1] * view.texels_per_cm).astype(np.int64), 0, 127)
         depth = 100.0 - local[:, 2]
         slack = 0.35 + 0.5 * np.sqrt(np.maximum(1 - cosine**2, 0))
-        free += cosine * (depth < view.depth[row, column] + slack)
-        total += cosine
+        lit = depth < view.depth[row, column] + slack
+        free += np.asarray(np.where(lit, cosine, 0), np.float32)
+        total += np.asarray(cosine, np.float32)
     share: Floats = free / np.maximum(total, np.float32(1e-6))
     return share
 

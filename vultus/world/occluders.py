@@ -33,7 +33,7 @@ class Prop:
 
 
 def build_prop(
-    occluder: Occluder, moment: float, landmarks: Doubles, tone: Floats, hair: Floats, scale: float
+    occluder: Occluder, moment: float, landmarks: Doubles, face: Floats, tone: Floats, hair: Floats, scale: float
 ) -> Prop | None:
     """The mesh of an occluder at a moment of the clip.
 
@@ -41,6 +41,7 @@ def build_prop(
         occluder: what.
         moment: 0 start of the clip .. 1 end.
         landmarks: (68, 3) of the face in this frame, head coordinates, cm.
+        face: (N, 3) vertices of the skin in front, in this frame.
         tone: (3,) albedo of the person's skin.
         hair: (3,) albedo of the person's hair.
         scale: of the head against the mean adult's.
@@ -48,16 +49,16 @@ def build_prop(
     Returns:
         the mesh, or None while it is away.
     """
-    if not occluder.start <= moment <= occluder.stop:
+    if moment < occluder.start or moment > occluder.stop:
         return None
     if occluder.kind == "glasses":
         return _glasses(occluder, landmarks, scale)
     if occluder.kind == "mask":
-        return _mask(occluder, landmarks)
+        return _mask(occluder, landmarks, face)
     if occluder.kind == "lock":
         return _lock(occluder, landmarks, hair, scale)
     edge = min(moment - occluder.start, occluder.stop - moment) / max(occluder.stop - occluder.start, 1e-6)
-    arrived = float(np.clip(edge / 0.12, 0, 1)) if 0 < occluder.start or occluder.stop < 1 else 1.0
+    arrived = float(np.clip(edge / 0.12, 0, 1)) if occluder.start > 0 or occluder.stop < 1 else 1.0
     return _hand(occluder, landmarks, tone, scale, arrived * arrived * (3 - 2 * arrived))
 
 
@@ -134,32 +135,44 @@ def _glasses(occluder: Occluder, landmarks: Doubles, scale: float) -> Prop:
     return _prop(pieces, occluder.colour, 1.6, GLASSES)
 
 
-def _mask(occluder: Occluder, landmarks: Doubles) -> Prop:
+def _mask(occluder: Occluder, landmarks: Doubles, face: Floats) -> Prop:
     """A pleated medical mask from the nose to under the chin, with loops to the ears."""
-    columns, rows = 25, 15
-    nose, chin = landmarks[28] + [0, -0.2, 0.0], landmarks[8] + [0, -0.7, 0.1]
+    columns, rows = 25, 17
+    nose, chin = landmarks[28] + np.array([0, -0.2, 0.0]), landmarks[8] + np.array([0, -0.7, 0.1])
     left, right = landmarks[[2, 3]].mean(0), landmarks[[14, 13]].mean(0)
     u, v = np.meshgrid(np.linspace(-1, 1, columns), np.linspace(0, 1, rows))
     middle = nose + v[..., None] * (chin - nose)
-    side = np.where(u[..., None] < 0, left, right) + np.array([0.0, 1.0, 0.4]) * (0.5 - v[..., None]) * [1, 4.2, 0]
-    reach = np.abs(u)[..., None] ** 1.35
-    points = middle + reach * (side - middle)
-    # It stands off the tip of the nose, the lips and the chin, and lies on at the sides.
-    proud = np.maximum(landmarks[30, 2] - middle[..., 2], 0.0) * np.exp(-(((v - 0.30) / 0.28) ** 2)) + 0.9
-    points[..., 2] += proud * (1 - np.abs(u) ** 2.2) + 0.35
-    pleats = 0.10 * np.sin(v * 2 * np.pi * 4) * (1 - np.abs(u) ** 4)
-    points[..., 2] += pleats
+    side = np.where(u[..., None] < 0, left, right) + np.array([0.0, 4.2, 0.0]) * (0.5 - v[..., None])
+    points = middle + np.abs(u)[..., None] ** 1.35 * (side - middle)
+    points[..., 2] = _drape(points[..., :2], face)
+    # It bridges hollows and stands off a little, least at its edges.
+    for _ in range(6):
+        inner = 0.25 * (points[:-2, 1:-1] + points[2:, 1:-1] + points[1:-1, :-2] + points[1:-1, 2:])
+        points[1:-1, 1:-1, 2] = np.maximum(points[1:-1, 1:-1, 2], inner[..., 2])
+    pleats = 0.07 * np.sin(v * 2 * np.pi * 4) * (1 - np.abs(u) ** 4)
+    points[..., 2] += 0.22 + 0.25 * (1 - u**2) * np.sin(np.pi * v) + pleats
     here = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)[None]).ravel()
     faces = np.concatenate([
         np.stack([here, here + columns, here + 1], 1), np.stack([here + 1, here + columns, here + columns + 1], 1),
     ]).astype(np.int32)  # fmt: skip
     pieces = [(points.reshape(-1, 3), faces)]
     for corner, ear in (((0, 0), 0), ((rows - 1, 0), 0), ((0, columns - 1), 16), ((rows - 1, columns - 1), 16)):
-        end = landmarks[ear] + [np.sign(landmarks[ear, 0]) * 0.5, 0.3, -0.8]
+        outwards = float(np.sign(landmarks[ear, 0]))
+        end = landmarks[ear] + np.array([outwards * 0.5, 0.3, -0.8])
         path = np.linspace(points[corner], end, 6)
-        path[1:-1] += [np.sign(end[0]) * 0.25, 0, 0.25]
+        path[1:-1] += np.array([outwards * 0.25, 0, 0.25])
         pieces.append(_tube(path, np.full(6, 0.11)))
     return _prop(pieces, occluder.colour, 0.05, MASK)
+
+
+def _drape(places: Doubles, face: Floats) -> Doubles:
+    """(...,) height z over the face at (..., 2) places: the highest vertex near each, falling off with distance."""
+    near = face[face[:, 1] < 1.0]
+    flat = places.reshape(-1, 2).astype(np.float32)
+    away = ((flat[:, None] - near[None, :, :2]) ** 2).sum(2)
+    height = (near[None, :, 2] - 0.45 * away).max(1)
+    draped: Doubles = height.reshape(places.shape[:-1]).astype(np.float64)
+    return draped
 
 
 def _lock(occluder: Occluder, landmarks: Doubles, hair: Floats, scale: float) -> Prop:
@@ -169,7 +182,7 @@ def _lock(occluder: Occluder, landmarks: Doubles, hair: Floats, scale: float) ->
     rng = np.random.default_rng([int(occluder.variant * 2**30), 0x10C])
     brow = landmarks[19] if side < 0 else landmarks[24]
     root = np.array([side * 1.2 * scale, brow[1] + 4.6 * scale, brow[2] - 0.4])
-    tip = brow + [side * 1.6, -0.6 - 3.2 * depth, 1.0 - 0.5 * depth]
+    tip = brow + np.array([side * 1.6, -0.6 - 3.2 * depth, 1.0 - 0.5 * depth])
     pieces = []
     for _ in range(34):
         spread = rng.normal(0, 0.33, 3) * [1.3, 0.4, 0.25]
@@ -188,9 +201,9 @@ def _hand(occluder: Occluder, landmarks: Doubles, tone: Floats, scale: float, ar
     mouth = landmarks[[48, 54, 51, 57]].mean(0)
     eye = landmarks[36:42].mean(0) if side < 0 else landmarks[42:48].mean(0)
     target = (
-        mouth + [side * 1.0, 0.0, 0.0],
+        mouth + np.array([side * 1.0, 0.0, 0.0]),
         0.5 * (mouth + eye) + [side * 1.6, -0.5, -0.8],
-        eye + [side * 0.3, -0.4, 0.3],
+        eye + np.array([side * 0.3, -0.4, 0.3]),
         0.35 * landmarks[8] + 0.65 * mouth,
     )[place]
     target = target + np.array([0, 0, 1.5]) + (1 - arrived) * np.array([side * 5.0, -17.0, 4.0])

@@ -33,7 +33,11 @@ def develop(light: Floats, mask: Bytes, scene: Scene, number: int) -> Bytes:
     if sensor.blur_px > 0.2:
         light = cv2.GaussianBlur(light, (0, 0), sensor.blur_px, borderType=cv2.BORDER_REFLECT).astype(np.float32)
     balance = np.array([1 + 0.10 * sensor.warmth, 1.0, 1 - 0.12 * sensor.warmth], np.float32)
-    light = light * (balance * np.float32(sensor.exposure)) * vignette(*light.shape[:2], sensor.vignette)[..., None]
+    light = (
+        light
+        * (balance * np.float32(sensor.exposure))
+        * vignette(light.shape[0], light.shape[1], sensor.vignette)[..., None]
+    )
     if scene.style == "photo":
         picture = grain(tone_curve(light), sensor.noise, rng)
     else:
@@ -51,11 +55,12 @@ def grain(picture: Floats, noise: float, rng: np.random.Generator) -> Floats:
     """Add sensor noise of standard deviation `noise` at middle grey; it grows with the signal."""
     if noise <= 0:
         return picture
-    return picture + np.float32(noise) * np.sqrt(0.4 + 1.2 * picture) * rng.standard_normal(picture.shape, np.float32)
+    strength = np.float32(noise) * np.sqrt(0.4 + 1.2 * picture)
+    return np.asarray(picture + strength * rng.standard_normal(picture.shape, np.float32), np.float32)
 
 
 def tone_curve(light: Floats) -> Floats:
-    """Linear light -> display values 0..1: gamma 2.2 with a shoulder, so that highlights roll off instead of clipping."""
+    """Linear light -> display values 0..1: gamma 2.2, with a shoulder in which highlights roll off."""
     light = np.maximum(light, 0)
     knee = np.float32(0.75)
     squeezed = np.where(light > knee, knee + (1 - knee) * (1 - np.exp(-(light - knee) / (1 - knee))), light)

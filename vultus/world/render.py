@@ -1,9 +1,9 @@
 """From a person, a scene and a performance to pictures with exact labels.
 
-A frame is drawn in this order: the mesh is deformed and posed; head and solid occluders go through the z-buffer with two
-samples a pixel in each direction; visible pixels are shaded; hair and glass are laid over; the background is put behind;
-lens, exposure, tone curve and noise make a photograph of it; a style may turn that into another domain. Labels come from
-the same vertices and depths that drew the picture.
+A frame is drawn in this order: the mesh is deformed and posed; head and occluders go through the z-buffer with two
+samples a pixel in each direction; visible pixels are shaded; the background is put behind and hair is laid over; lens,
+exposure, tone curve and noise make a photograph of it; a style may turn that into another domain. Labels come from the
+same vertices and depths that drew the picture.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ SAMPLES = 2
 PIVOT = np.array([0.0, -5.0, -8.0])
 """Where the head turns on the neck, cm, head coordinates."""
 LANDMARK_SLACK_CM = 0.6
-"""A landmark is visible where nothing lies nearer to the camera than the landmark less this."""
+"""A landmark is visible where the head itself lies no nearer to the camera than the landmark less this."""
+OVER_THE_FACE = (GLASSES, HAND, MASK, LOCK)
+"""Parts that are not of the head; hair and these hide a landmark however near they lie over it."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ class _Studio:
         return Frame(
             rgb=rgb,
             landmarks_68=points[:, :2].copy(),
-            visible=_visible(points, depth),
+            visible=_visible(points, depth, mask),
             pose=self._pose_in_camera(turn, shift),
             box=box,
             depth=depth,
@@ -205,7 +207,9 @@ class _Studio:
         landmarks = local[topology().landmark_vertices].astype(np.float64)
         hair = np.array(self.sitter.complexion.hair, np.float32)
         built = (
-            build_prop(occluder, moment, landmarks, self.sitter.complexion.tone, hair, shape.scale)
+            build_prop(
+                occluder, moment, landmarks, local[self.face_vertices], self.sitter.complexion.tone, hair, shape.scale
+            )
             for occluder in self.scene.occluders
         )
         return [prop for prop in built if prop is not None]
@@ -309,7 +313,7 @@ def _posed(local: Floats, turn: Doubles, shift: Doubles, follows: Floats) -> Flo
     turned = (local - PIVOT) @ turn.T + PIVOT
     bent = local + follows[:, None] * (turned - local)
     moved = bent + (0.35 + 0.65 * follows[:, None]) * shift
-    return moved.astype(np.float32)
+    return np.asarray(moved, np.float32)
 
 
 def _with_prop(surface: Surface, prop: Prop, world: Floats) -> Surface:
@@ -331,7 +335,7 @@ def _with_prop(surface: Surface, prop: Prop, world: Floats) -> Surface:
 def _occluded(mask: npt.NDArray[np.uint8], box: Floats) -> bool:
     x0, y0, x1, y1 = np.rint(box).astype(int)
     inside = mask[y0 : y1 + 1, x0 : x1 + 1]
-    return bool(np.isin(inside, (GLASSES, HAND, MASK, LOCK)).any())
+    return bool(np.isin(inside, OVER_THE_FACE).any())
 
 
 def _mouth(world: Floats, turn: Doubles, landmarks: Ints) -> Mouth:
@@ -356,17 +360,18 @@ def _resolve(
     return nearest, mask
 
 
-def _visible(points: Floats, depth: Floats) -> npt.NDArray[np.bool_]:
+def _visible(points: Floats, depth: Floats, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """(N,) bool: inside the picture, and nothing near it in front. `points`: (N, 3) px, px, cm."""
     height, width = depth.shape
     column, row = np.rint(points[:, 0]).astype(int), np.rint(points[:, 1]).astype(int)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     column, row = np.clip(column, 0, width - 1), np.clip(row, 0, height - 1)
+    covered = np.isin(mask[row, column], (HAIR, *OVER_THE_FACE)) & (depth[row, column] < points[:, 2])
     # At a silhouette the pixel itself may belong to the background: the farthest of its neighbours decides.
     around = [
         depth[np.clip(row + j, 0, height - 1), np.clip(column + i, 0, width - 1)]
         for j in (-1, 0, 1)
         for i in (-1, 0, 1)
     ]
-    free: npt.NDArray[np.bool_] = inside & (points[:, 2] < np.max(around, 0) + LANDMARK_SLACK_CM)
+    free: npt.NDArray[np.bool_] = inside & ~covered & (points[:, 2] < np.max(around, 0) + LANDMARK_SLACK_CM)
     return free

@@ -30,7 +30,7 @@ class Occluder:
 
     kind: glasses and mask are worn; a lock of hair hangs from the hairline; a hand comes and goes.
     start, stop: share of the clip (0..1) in which it covers the face; a hand moves in and out at the ends.
-    variant: 0..1, picks the shape among those of its kind (which glasses, which part the hand touches, side of the lock).
+    variant: 0..1, picks the shape among those of its kind (which glasses, where the hand touches, side of the lock).
     colour: linear albedo (a hand takes the person's skin, a lock the person's hair).
     """
 

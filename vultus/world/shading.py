@@ -1,9 +1,9 @@
 """The colour of a pixel: skin, lips, eyes, mouth, cloth and glass under a key, a fill and ambient light.
 
-All colours are linear. Skin follows the usual recipe of real-time rendering, in its plainest form: diffuse light that wraps
-around the terminator more in red than in blue (light that travelled under the skin), two specular lobes with Schlick's
-Fresnel term, a bump map for pores and wrinkles that bends blue and green more than red, ambient light weighted by
-occlusion. Pixels inside one surface are shaded once; pixels on an edge are shaded at each of their samples.
+All colours are linear. Skin follows the usual recipe of real-time rendering, in its plainest form: diffuse light that
+wraps around the terminator more in red than in blue (light that travelled under the skin), two specular lobes with
+Schlick's Fresnel term, a bump map for pores and wrinkles that bends blue and green more than red, ambient light weighed
+by occlusion. Pixels inside one surface are shaded once; pixels on an edge are shaded at each of their samples.
 
 Legend: V vertices, T triangles, S side of the chart, h w pixels, H W samples.
 """
@@ -357,8 +357,14 @@ def shade_surface(
     """Shade the fragments of a mesh and average them to pixels.
 
     Args:
-        triangle, weights, depth: fragments (H, W), as `raster.rasterise` gives them.
+        triangle: (H, W) of the fragments, `raster.EMPTY` for none.
+        weights: (H, W, 3) of the fragments.
+        depth: (H, W) of the fragments, cm.
+        surface: the posed mesh.
         chart: (S, S, CHANNELS) skin chart for the parts skin and lips; all other parts take the vertices' albedo.
+        light: the lights.
+        eyes: both eyes.
+        mouth: where light enters the mouth.
         supersampling: samples a pixel in each direction.
 
     Returns:

@@ -1,7 +1,8 @@
 """The skin of a person, painted in the face chart: tone, blood, brows, lids, lips, spots, beard and pores.
 
 Everything is placed by the 68 landmarks' positions in the chart, so it moves with the mesh. Painting happens in chart
-centimetres: x to image right, y up, origin between the eyes, one scale for the whole chart (exact at the front of the face).
+centimetres: x to image right, y up, origin between the eyes, one scale for the whole chart (true at the front of the
+face).
 
 Legend: S side of the chart in texels.
 """
@@ -144,7 +145,7 @@ class ChartGrid:
             cv2.polylines(canvas, [_fixed(texel_line)], False, value, max(1, round(texels)), cv2.LINE_AA, shift=4)
         if fine == 1:
             return canvas
-        return cv2.resize(canvas, (self.size, self.size), interpolation=cv2.INTER_AREA).astype(np.float32)
+        return np.asarray(cv2.resize(canvas, (self.size, self.size), interpolation=cv2.INTER_AREA), np.float32)
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def blurred(image: Floats, sigma: float) -> Floats:
     """Gaussian blur of standard deviation `sigma` texels; unchanged below a third of a texel."""
     if sigma < 0.33:
         return image
-    return cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 def smooth_closed(points: npt.NDArray[np.float64], steps: int = 6) -> Doubles:
@@ -192,7 +193,7 @@ def value_noise(rng: np.random.Generator, size: int, cells: int) -> Floats:
     big = cv2.resize(coarse, (size + 3 * size // cells, size + 3 * size // cells), interpolation=cv2.INTER_CUBIC)
     start = size // cells
     noise = big[start : start + size, start : start + size]
-    return (noise / max(float(noise.std()), 1e-6)).astype(np.float32)
+    return np.asarray(noise / max(float(noise.std()), 1e-6), np.float32)
 
 
 def _mix(base: Floats, colour: npt.NDArray[np.float32] | Colour | list[float], alpha: Floats) -> None:
@@ -249,7 +250,7 @@ def _blood_and_mottling(albedo: Floats, look: Complexion, grid: ChartGrid, rng: 
     blood += 0.5 * grid.blob(p[31] + [-0.3, 0.1], 0.45) + 0.5 * grid.blob(p[35] + [0.3, 0.1], 0.45)
     blood += 0.35 * grid.blob(p[57] - [0, 1.6], 1.1, 0.7) + 0.2 * grid.blob(p[27] + [0, 2.8], 3.0, 1.0)
     patches = value_noise(rng, grid.size, 9) * 0.5 + value_noise(rng, grid.size, 23) * 0.5
-    blood = blood * (1 + 0.22 * patches) + 0.06 * patches
+    blood = np.asarray(blood * (1 + 0.22 * patches) + 0.06 * patches, np.float32)
     flush = blood * (0.10 + 0.26 * look.redness) * (1 - 0.55 * look.melanin)
     albedo *= 1 - flush[..., None] * np.array([0.18, 0.80, 0.72], np.float32)
     shade = 0.020 * value_noise(rng, grid.size, 7) + 0.022 * value_noise(rng, grid.size, 37)
@@ -311,7 +312,7 @@ def _pores(relief: Floats, gloss: Floats, look: Complexion, grid: ChartGrid, rng
     shiny += 0.35 * grid.blob(p[57] - [0, 1.7], 0.9, 0.6)
     for eye in (slice(36, 42), slice(42, 48)):
         centre = p[eye].mean(0)
-        shiny += 0.35 * grid.blob(centre + [np.sign(centre[0]) * 0.9, -1.9], 1.2, 0.8)
+        shiny += 0.35 * grid.blob(centre + np.array([np.sign(centre[0]) * 0.9, -1.9]), 1.2, 0.8)
     gloss *= 1 + (0.25 + 0.8 * look.oil) * shiny + 0.12 * value_noise(rng, grid.size, 60)
 
 
@@ -415,13 +416,13 @@ def _lids(albedo: Floats, look: Complexion, grid: ChartGrid) -> None:
         side = np.sign(eye[:, 0].mean())
         outer = eye[0] if side < 0 else eye[3]
         inner = eye[3] if side < 0 else eye[0]
-        shadow = blurred(grid.strokes([upper + [0, 0.30]], 0.4), 0.18 / grid.texel_cm)
+        shadow = blurred(grid.strokes([upper + np.array([0, 0.30])], 0.4), 0.18 / grid.texel_cm)
         albedo *= 1 - (0.10 + 0.35 * look.make_up) * shadow[..., None] * np.array([0.8, 1.0, 0.9], np.float32)
         crease = blurred(grid.strokes([smooth_open(eye[[0, 1, 2, 3]] + [0, 0.42])], 0.07), 0.05 / grid.texel_cm)
         albedo *= 1 - 0.40 * crease[..., None]
-        lashes = grid.strokes([upper + [0, 0.03]], 0.13 + 0.07 * look.make_up)
+        lashes = grid.strokes([upper + np.array([0, 0.03])], 0.13 + 0.07 * look.make_up)
         _mix(albedo, dark, np.minimum(lashes * (0.75 + 0.25 * look.make_up), 1))
-        wing = grid.strokes([np.stack([outer, outer + [0.30 * side, 0.10]])], 0.08)
+        wing = grid.strokes([np.stack([outer, outer + np.array([0.30 * side, 0.10])])], 0.08)
         _mix(albedo, dark, np.minimum(wing * (0.35 + 0.6 * look.make_up), 1))
         rim = grid.strokes([lower], 0.09)
         albedo *= 1 - (0.28 + 0.35 * look.make_up) * np.minimum(rim, 1)[..., None]

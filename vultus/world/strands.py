@@ -1,8 +1,8 @@
 """The look of hair: strands painted on the head's hair shell, and light scattered by them.
 
 Light is scattered by cylinders along the strands (J. T. Kajiya and T. L. Kay, Rendering fur with three dimensional
-textures, SIGGRAPH 1989), with two shifted highlights as S. R. Marschner et al. observed (Light scattering from human hair
-fibers, SIGGRAPH 2003). The shell is see-through where it is thin over the skin and at its ragged ends, so that the
+textures, SIGGRAPH 1989), with two shifted highlights as S. R. Marschner et al. observed (Light scattering from human
+hair fibers, SIGGRAPH 2003). The shell is see-through where it is thin over the skin and at its ragged ends, so that the
 hairline is soft.
 
 Legend: V vertices, T triangles, A B texture rows (crown to end) and columns (around).
@@ -64,7 +64,7 @@ def paint_strands(genes: Genes) -> Floats:
         wrapped = np.concatenate([coarse, coarse[:, :2]], 1)
         width = TEXTURE_COLUMNS * (columns + 2) // columns
         big = cv2.resize(wrapped, (width, TEXTURE_ROWS), interpolation=cv2.INTER_CUBIC)
-        return big[:, :TEXTURE_COLUMNS]
+        return np.asarray(big[:, :TEXTURE_COLUMNS], np.float32)
 
     fine, middle, locks, curls = noise(6, 384), noise(5, 160), noise(3, 48), noise(30, 120)
     brightness = 1 + (0.24 - 0.10 * curl) * fine + 0.18 * middle + 0.16 * locks + 0.30 * curl * curls
@@ -91,7 +91,7 @@ def comb(vertices: Floats, triangles: Ints, rings: int, columns: int) -> tuple[F
     """
     normals = vertex_normals(vertices, triangles).reshape(rings, columns, 3)
     grid = vertices.reshape(rings, columns, 3)
-    along = np.gradient(grid, axis=0).astype(np.float32)
+    along = np.asarray(np.gradient(grid, axis=0), np.float32)
     length = np.linalg.norm(along, axis=2)
     ring = np.where(length > 0.02, np.arange(rings)[:, None], 0)
     last = np.maximum.accumulate(ring, axis=0)

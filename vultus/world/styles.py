@@ -52,7 +52,7 @@ def restyle(
 def _blur(image: Floats, share: float) -> Floats:
     """Gaussian blur; the standard deviation is a share of the picture's height."""
     sigma = max(share * image.shape[0], 0.3)
-    return cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 def _grey(picture: Floats) -> Floats:
@@ -64,7 +64,7 @@ def _outline(grey: Floats, mask: Bytes) -> Floats:
     lines = np.clip((_blur(grey, 0.016) - _blur(grey, 0.006)) * 11 - 0.12, 0, 1)
     solid = np.where(mask == EYELID, 0, mask).astype(np.float32)
     border = (cv2.morphologyEx(solid, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > 0).astype(np.float32)
-    return np.maximum(lines, 0.8 * _blur(border, 0.003)).astype(np.float32)
+    return np.asarray(np.maximum(lines, 0.8 * _blur(border, 0.003)), np.float32)
 
 
 def _cartoon(
@@ -83,7 +83,7 @@ def _cartoon(
     toned = smooth * (flat / np.maximum(grey, 0.02))[..., None]
     vivid = _grey(toned)[..., None] + 1.45 * (toned - _grey(toned)[..., None])
     ink = _outline(_grey(picture), mask)[..., None]
-    return (vivid * (1 - 0.92 * ink)).astype(np.float32)
+    return np.asarray(vivid * (1 - 0.92 * ink), np.float32)
 
 
 def _sketch(
@@ -101,7 +101,7 @@ def _sketch(
     pencil = dodged**2.2 * (1 - 0.9 * dark * hatch) * (1 - 0.35 * dark)
     pencil *= 1 - 0.7 * _outline(grey, mask)
     drawn = np.clip(pencil, 0.08, 1) * paper
-    return (drawn[..., None] * np.array([1.0, 0.985, 0.95], np.float32)).astype(np.float32)
+    return np.asarray(drawn[..., None] * np.array([1.0, 0.985, 0.95], np.float32), np.float32)
 
 
 def _infrared(
@@ -133,7 +133,7 @@ def _lowlight(
 def _oil(
     light: Floats, picture: Floats, mask: Bytes, fixed: np.random.Generator, moving: np.random.Generator
 ) -> Floats:
-    """Oil on canvas: a Kuwahara filter (M. Kuwahara et al. 1976) for the dabs, warm varnish, the weave of the canvas."""
+    """Oil on canvas: a Kuwahara filter (M. Kuwahara et al. 1976) for the dabs, warm varnish, the canvas's weave."""
     radius = max(1, round(0.016 * mask.shape[0]))
     size = radius + 1
     best = np.full(mask.shape, np.inf, np.float32)
@@ -151,7 +151,7 @@ def _oil(
     weave = 0.5 * (np.sin(x * np.pi * 0.9) + np.sin(y * np.pi * 0.9)) + 0.4 * fixed.standard_normal((height, width))
     rich = _grey(painted)[..., None] + 1.25 * (painted - _grey(painted)[..., None])
     varnish = np.array([1.04, 0.98, 0.84], np.float32)
-    return ((rich**1.08) * varnish * (1 + 0.025 * weave[..., None])).astype(np.float32)
+    return np.asarray((rich**1.08) * varnish * (1 + 0.025 * weave[..., None]), np.float32)
 
 
 def _thermal(
@@ -168,7 +168,7 @@ def _thermal(
     position = np.clip(seen, 0, 1) * (len(_IRONBOW) - 1)
     lower = np.minimum(position.astype(int), len(_IRONBOW) - 2)
     share = (position - lower)[..., None]
-    return (_IRONBOW[lower] * (1 - share) + _IRONBOW[lower + 1] * share).astype(np.float32)
+    return np.asarray(_IRONBOW[lower] * (1 - share) + _IRONBOW[lower + 1] * share, np.float32)
 
 
 _STYLES: dict[Style, Callable[[Floats, Floats, Bytes, np.random.Generator, np.random.Generator], Floats]] = {

@@ -1,8 +1,8 @@
 """Wrinkles, furrows and bulges that appear on a skin chart when muscles contract, and stay with age.
 
 Each `Crease` is a relief map (cm at full strength) drawn by curves between landmarks, and the AUs that drive it. The
-places and AUs follow the descriptions in the FACS manual (Ekman, Friesen and Hager 2002, chapters of the single AUs); the
-profiles (a valley between two soft ridges) and depths are tuned by eye.
+places and AUs follow the descriptions in the FACS manual (Ekman, Friesen and Hager 2002, chapters of the single AUs);
+the profiles (a valley between two soft ridges) and depths are tuned by eye.
 
 Legend: S side of the chart, K creases, A action units in the order of ``muscles.AUS``.
 """
@@ -174,7 +174,8 @@ def _glabella(grid: ChartGrid, rng: np.random.Generator) -> Floats:
     deep = _furrows(grid, lines, 0.26, 0.075, 0.6)
     root = _furrows(grid, [p[27] + np.array([[-0.55, 0.42], [0, 0.34], [0.55, 0.42]])], 0.2, 0.045)
     pinch = 0.05 * (
-        grid.blob(middle + [-gap * 0.62, 0.05], 0.35, 0.4) + grid.blob(middle + [gap * 0.62, 0.05], 0.35, 0.4)
+        grid.blob(middle + np.array([-gap * 0.62, 0.05]), 0.35, 0.4)
+        + grid.blob(middle + np.array([gap * 0.62, 0.05]), 0.35, 0.4)
     )
     return deep + root + pinch
 
@@ -186,7 +187,7 @@ def _crows_feet(grid: ChartGrid, rng: np.random.Generator) -> Floats:
         for angle in (0.55, 0.18, -0.2, -0.55):
             turn = angle + rng.normal(0, 0.06)
             length = rng.uniform(1.1, 1.8)
-            start = corner + [side * 0.42, 0.12 * np.sign(angle)]
+            start = corner + np.array([side * 0.42, 0.12 * np.sign(angle)])
             reach = np.linspace(0, length, 4)
             bend = 0.10 * reach**2 * np.sign(angle)
             lines.append(start + np.stack([side * np.cos(turn) * reach, np.sin(turn) * reach - bend], 1))
@@ -229,11 +230,11 @@ def _nasolabial(grid: ChartGrid, rng: np.random.Generator) -> Floats:
     lines, fat = [], np.zeros((grid.size, grid.size), np.float32)
     for side, wing, corner in ((-1.0, p[31], p[48]), (1.0, p[35], p[54])):
         line = np.array([
-            wing + [side * 0.45, 0.45],
-            wing + [side * 0.95, -0.15],
+            wing + np.array([side * 0.45, 0.45]),
+            wing + np.array([side * 0.95, -0.15]),
             0.5 * (wing + corner) + [side * 0.95, 0.0],
-            corner + [side * 0.75, 0.15],
-            corner + [side * 0.70, -0.75],
+            corner + np.array([side * 0.75, 0.15]),
+            corner + np.array([side * 0.70, -0.75]),
         ])  # fmt: skip
         line[1:, 0] += rng.normal(0, 0.06)
         lines.append(line)
@@ -245,7 +246,7 @@ def _cheek_bulge(grid: ChartGrid, rng: np.random.Generator) -> Floats:
     p = grid.points
     bulge = np.zeros((grid.size, grid.size), np.float32)
     for side, eye in ((-1.0, p[36:42].mean(0)), (1.0, p[42:48].mean(0))):
-        centre = eye + [side * (0.7 + rng.normal(0, 0.05)), -2.3]
+        centre = eye + np.array([side * (0.7 + rng.normal(0, 0.05)), -2.3])
         bulge += grid.blob(centre, 1.25, 0.9)
     return 0.16 * bulge
 
@@ -254,7 +255,7 @@ def _dimple(grid: ChartGrid, rng: np.random.Generator) -> Floats:
     p = grid.points
     pit, lines = np.zeros((grid.size, grid.size), np.float32), []
     for side, corner in ((-1.0, p[48]), (1.0, p[54])):
-        at = corner + [side * (0.38 + abs(rng.normal(0, 0.06))), 0.02]
+        at = corner + np.array([side * (0.38 + abs(rng.normal(0, 0.06))), 0.02])
         pit += grid.blob(at, 0.16, 0.3)
         lines.append(at + np.array([[-side * 0.02, 0.55], [side * 0.13, 0.0], [-side * 0.04, -0.6]]))
     return _furrows(grid, lines, 0.24, 0.05) - 0.07 * pit
@@ -269,7 +270,7 @@ def _marionette(grid: ChartGrid, rng: np.random.Generator) -> Floats:
             corner
             + np.array([[side * 0.12, -0.02], [side * 0.3, -0.5], [side * (0.42 + slant), -1.1], [side * 0.4, -1.7]])
         )
-        pouch += grid.blob(corner + [side * 0.65, -0.55], 0.4, 0.45)
+        pouch += grid.blob(corner + np.array([side * 0.65, -0.55]), 0.4, 0.45)
     return _furrows(grid, lines, 0.28, 0.07) + 0.05 * pouch
 
 
@@ -279,7 +280,7 @@ def _chin_pits(grid: ChartGrid, rng: np.random.Generator) -> Floats:
     cells = max(24, round(grid.cm_per_u / 0.42))
     pebbles = np.minimum(value_noise(rng, grid.size, cells), 0.4) + 0.5 * value_noise(rng, grid.size, 2 * cells)
     boss = grid.blob(centre, 1.15, 0.75)
-    return boss * (0.045 * pebbles + 0.08)
+    return np.asarray(boss * (0.045 * pebbles + 0.08), np.float32)
 
 
 def _chin_groove(grid: ChartGrid, rng: np.random.Generator) -> Floats:
