@@ -183,7 +183,7 @@ class AuFold(Fold):
             "landmarks": torch.from_numpy(landmarks.astype(np.float32)),
             "biocular": torch.from_numpy(np.asarray(self.store["biocular_px"][rows], np.float32) * np.float32(scale)),
             "au_occurrence": torch.from_numpy(self.target[rows].astype(np.float32)),
-            "row": torch.from_numpy(rows),
+            "row": torch.tensor(rows),
         }
 
     def occurrence_rate(self) -> Tensor:
