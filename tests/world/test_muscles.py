@@ -16,6 +16,7 @@ from vultus.world.muscle_table import EXPRESSIONS
 from vultus.world.muscles import AUS, JAW_DROP, deform, lip_seal
 from vultus.world.regions import region_of
 from vultus.world.skin_mesh import EYE_COLUMNS, LIP_COLUMNS, skin_mesh
+from vultus.world.waters import Linear, Slide, Sphincter, field
 
 SKIN = skin_mesh()
 LANDMARKS = TOP.landmark_vertices
@@ -214,3 +215,28 @@ def test_borders_stay_closed_in_motion() -> None:
     neck_end = slice(TOP.ranges["neck"][1] - len(SKIN.neck_ring), TOP.ranges["neck"][1])
     np.testing.assert_allclose(vertices[twins], vertices[TOP.weld[twins]], atol=1e-4)
     np.testing.assert_allclose(vertices[collar], vertices[neck_end], atol=1e-4)
+
+
+def test_linear_muscle_pulls_most_at_its_start_distance() -> None:
+    """Waters 1987: on the axis cos((1 - D / Rs) pi / 2) inside Rs, cos((D - Rs) / (Rf - Rs) pi / 2) up to Rf."""
+    muscle = Linear((0.0, 0.0, 0.0), (0.0, -2.0, 0.0), pull=0.5, start=2.0, finish=4.0, half_angle=0.6)
+    distance = np.array([1.0, 2.0, 3.0, 4.5])
+    pulled = muscle.field(np.c_[0 * distance, -distance, 0 * distance])
+    np.testing.assert_allclose(pulled[:, 1], [0.5 * np.cos(np.pi / 4), 0.5, 0.5 * np.cos(np.pi / 4), 0.0], atol=1e-12)
+    np.testing.assert_allclose(pulled[:, [0, 2]], 0.0, atol=1e-12)
+    aside = muscle.field(np.array([[2 * np.sin(0.3), -2 * np.cos(0.3), 0.0], [2 * np.sin(0.7), -2 * np.cos(0.7), 0.0]]))
+    assert np.linalg.norm(aside[0]) == pytest.approx(0.5 * np.cos(np.pi / 4), abs=1e-9)
+    np.testing.assert_allclose(aside[1], 0.0, atol=1e-12)
+
+
+def test_sphincter_draws_towards_its_centre_inside_its_ellipse() -> None:
+    muscle = Sphincter((0.0, 0.0, 0.0), (2.0, 1.0), pull=0.3)
+    pulled = muscle.field(np.array([[1.0, 0.0, 0.0], [0.0, -0.5, 0.0], [2.1, 0.0, 0.0], [0.0, 0.0, 0.0]]))
+    np.testing.assert_allclose(pulled, [[-0.3, 0, 0], [0, 0.3, 0], [0, 0, 0], [0, 0, 0]], atol=1e-9)
+
+
+def test_slide_fades_and_minds_the_lips() -> None:
+    slide = Slide((0.0, -7.0, 3.0), (0.1, 0.2, 0.3), radius=1.0, lip=1)
+    points = np.array([[0.0, -7.0, 3.0], [0.0, -7.0, 3.0], [1.0, -7.0, 3.0]])
+    moved_by = field((slide,), points, np.array([1.0, 0.0, 1.0]))
+    np.testing.assert_allclose(moved_by, [[0.1, 0.2, 0.3], [0, 0, 0], np.exp(-1) * np.array([0.1, 0.2, 0.3])])

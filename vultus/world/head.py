@@ -236,7 +236,7 @@ def _assemble(moved: Array, hair: Array, scale: float, gain: NDArray[np.float32]
             own = slice(start + row * EYE_COLUMNS, start + (row + 1) * EYE_COLUMNS)
             vertices[own] = rim if row == 0 else centres[side] + out * distance
     everything = np.concatenate([vertices, hair])
-    everything = scale * everything[np.where(top.weld < len(everything), top.weld, 0)]
+    everything = scale * everything[top.weld]
     return PersonShape(everything.astype(np.float32), gain, (scale * centres).astype(np.float32), scale * radius, scale)
 
 

@@ -277,7 +277,6 @@ def neck_and_shoulders(skin: SkinMesh) -> tuple[Part, Part]:
         tube = np.c_[width * right, y - slant * 0.6 + 0 * right, z + depth * front]
         blend = (0.62, 0.95, 1.0, 1.0)[i]
         rows.append(border * (1 - blend) + tube * blend)
-    neck_rows = len(rows)
     collar = rows[-1]
     shoulder_rows = [collar]
     for y, width, depth, z, power in (
@@ -300,7 +299,6 @@ def neck_and_shoulders(skin: SkinMesh) -> tuple[Part, Part]:
             name, np.concatenate(grid), _strip(len(grid), columns, closed=True), uv,
             _grid_mirror(len(grid), columns, closed=True), twin,
         ))  # fmt: skip
-    assert neck_rows == len(levels) + 1
     return parts[0], parts[1]
 
 
