@@ -159,6 +159,13 @@ def test_lips_meet_in_the_closure_of_p_b_m() -> None:
             np.testing.assert_allclose(gap(vertices), 0, atol=1e-4)
 
 
+@pytest.mark.parametrize("au", [9, 10, 16])
+def test_lips_hold_together_until_a_muscle_tears_them_apart(au: int) -> None:
+    weak, strong = (gap(deform(MEAN, units(**{f"au{au}": level})))[:, 1].max() for level in (2.0, 5.0))
+    assert weak < 0.02 < 0.35 < strong
+    assert gap(deform(MEAN, units(**{f"au{au}": 2.0, "au25": 2.0})))[:, 1].max() > 0.15
+
+
 def test_seal_gives_way_to_parted_lips() -> None:
     none = dict.fromkeys(AUS, 0.0)
     assert lip_seal(none) == 0

@@ -58,6 +58,9 @@ _SEAL_FOLLOWS = np.array([1.0, 0.8, 0.58, 0.4, 0.28, 0.2, 0.12, 0.05, 0.0])
 UPPER_LIP_SHARE = 0.35
 """How far down the gap the lips meet: the upper lip comes this share of the way."""
 
+LIPS_HOLD = (0.2, 0.4)
+"""Gaps, cm, up to which silent lips (AU 25 = 0) stay together, and from which on they do not at all: a raised upper lip
+(AU 10) or a dropped jaw takes the other lip along before it parts from it."""
 LIP_BEFORE_TEETH = 0.2
 """Least distance of a lip from the front of the upper teeth, cm."""
 
@@ -219,7 +222,7 @@ class Rig:
         self._shape_tongue(vertices, tongue, a[19] * min(1.0, 0.6 * a[25] + 2.0 * jaw))
         if jaw > 0:
             self._turn_jaw(vertices, jaw * jaw_gain)
-        self._meet_lips(vertices, a, jaw)
+        self._meet_lips(vertices, a)
         self._slide_lids(vertices, a, float(gaze[1]))
         columns = len(self.skin.neck_ring)
         vertices[self.neck : self.neck + columns] = vertices[self.skin.neck_ring]
@@ -261,16 +264,16 @@ class Rig:
         limit = scale * (teeth_arch(vertices[lips, 0] / scale) + LIP_BEFORE_TEETH) + self.lip_shift
         vertices[lips, 2] = np.maximum(vertices[lips, 2], limit)
 
-    def _meet_lips(self, vertices: Array, a: Mapping[int, float], jaw: float) -> None:
+    def _meet_lips(self, vertices: Array, a: Mapping[int, float]) -> None:
         half = LIP_COLUMNS // 2
         rings, bag = self.skin.lip_rings, self.shared.bag
         top, bottom = np.arange(1, half), LIP_COLUMNS - np.arange(1, half)
         upper, lower = vertices[rings[0, top]], vertices[rings[0, bottom]]
         gap = upper - lower
         seal = lip_seal(a)
-        # a jaw that hardly drops leaves the lips together, unless AU 25 parts them
-        near = np.clip(gap[:, 1] / (0.35 * self.person.scale), 0.0, 1.0)
-        stick = (1.0 - near * near * (3.0 - 2.0 * near)) * max(0.0, 1.0 - 2.0 * FULL * a[25])
+        # lips that other muscles or the jaw draw apart a little stay together, unless AU 25 parts them
+        torn = np.clip((gap[:, 1] / self.person.scale - LIPS_HOLD[0]) / (LIPS_HOLD[1] - LIPS_HOLD[0]), 0.0, 1.0)
+        stick = (1.0 - torn * torn * (3.0 - 2.0 * torn)) * max(0.0, 1.0 - 2.0 * FULL * a[25])
         closed = np.where(gap[:, 1] <= 0, 1.0, np.maximum(seal, stick))[:, None]
         down, up = -UPPER_LIP_SHARE * gap * closed, (1.0 - UPPER_LIP_SHARE) * gap * closed
         for ring, follow in enumerate(_SEAL_FOLLOWS):
