@@ -76,8 +76,8 @@ def hair_vertices(genes: Genes) -> Array:
     rays = np.stack([np.cos(rise) * np.sin(turn), np.sin(rise) + 0 * turn, np.cos(rise) * np.cos(turn)], axis=2)
     skull = body.surface(rays.reshape(-1, 3)).reshape(rows, len(turn), 3)
     # Full over the crown; towards the hairline it keeps its height only where hair goes on beyond it.
-    full = np.sqrt(np.clip((1 - fall) / 0.30, 0, 1))
-    goes_on = np.clip(beyond / 1.5, 0, 1)[None]
+    full = np.sin(0.5 * np.pi * np.clip((1 - fall) / 0.5, 0, 1)) ** 0.9
+    goes_on = np.clip(beyond / 2.5, 0, 1)[None]
     wave = 1 + 0.07 * np.sin(3 * turn + phase[0])[None] + 0.05 * np.sin(7 * turn + 3 * fall + phase[1])
     bumps = np.sin(15 * turn + phase[2])[None] * np.sin(17 * fall + phase[3]) + np.sin(9 * turn + 8 * fall + phase[4])
     lift = lift_cm * (full + (1 - full) * goes_on * 0.75) * (wave + 0.07 * cut.curly * bumps)
@@ -91,8 +91,13 @@ def hair_vertices(genes: Genes) -> Array:
     steps = np.linspace(0, 1, HAIR_RINGS - rows + 1)[1:, None]
     y = scalp[-1, :, 1][None] - steps * beyond[None]
     start = np.hypot(scalp[-1, :, 0], scalp[-1, :, 2] - body.CENTRE[2])[None]
-    thick = lift_cm * (0.55 + 0.35 * np.sin(np.pi * steps)) * (1 + 0.06 * cut.curly * np.sin(13 * turn + 9 * steps))
-    reach = _reach(turn, y) + np.maximum(thick, 0.2) + covers_ears * np.exp(-(((y + 1.0) / 3.0) ** 2))
+    thick = (
+        lift_cm
+        * np.clip(beyond / 2.5, 0, 1)[None]
+        * (0.55 + 0.35 * np.sin(np.pi * steps))
+        * (1 + 0.06 * cut.curly * np.sin(13 * turn + 9 * steps))
+    )
+    reach = _reach(turn, y) + np.maximum(thick, 0.08) + covers_ears * np.exp(-(((y + 1.0) / 3.0) ** 2))
     # Hair bridges the hollows below the widest place above them, leaning in a little.
     widest = np.maximum.accumulate(np.concatenate([start, reach]), axis=0)[1:]
     hanging = np.maximum(reach, widest - 0.20 * steps * beyond[None])
@@ -121,6 +126,7 @@ def _beyond(cut: Cut, turn: Array, longer: float, fringe: float) -> Array:
         )
         return length
     front = cut.front[0] + fringe * (cut.front[1] - cut.front[0])
+    front = front if front > 1.5 else 0.0  # shorter than that, hair is combed back
     middle = np.exp(-((turn / 0.75) ** 2))
     whole: Array = front * middle + (1 - middle) * around
     return whole

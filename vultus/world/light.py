@@ -130,8 +130,7 @@ def ambient_occlusion(vertices: Floats, normals: Floats, triangles: Ints, direct
         lit = depth < view.depth[row, column] + slack
         free += np.asarray(np.where(lit, cosine, 0), np.float32)
         total += np.asarray(cosine, np.float32)
-    share: Floats = free / np.maximum(total, np.float32(1e-6))
-    return share
+    return np.asarray(free / np.maximum(total, 1e-6), np.float32)
 
 
 @compiled

@@ -21,7 +21,6 @@ STYLES: tuple[Style, ...] = get_args(Style)
 OccluderKind = Literal["glasses", "hand", "mask", "lock"]
 OCCLUDERS: tuple[OccluderKind, ...] = get_args(OccluderKind)
 BackdropKind = Literal["plain", "gradient", "room", "outdoor", "pattern"]
-CollarKind = Literal["round", "v", "collar"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,6 @@ class Scene:
     light: Light = field(default_factory=Light)
     backdrop: Backdrop = field(default_factory=Backdrop)
     shirt: Colour = (0.15, 0.18, 0.25)
-    collar: CollarKind = "round"
     occluders: tuple[Occluder, ...] = ()
     style: Style = "photo"
     sensor: Sensor = field(default_factory=Sensor)
@@ -113,7 +111,6 @@ def random_scene(
         light=_random_light(lamp),
         backdrop=_random_backdrop(room),
         shirt=_random_cloth(dress),
-        collar=get_args(CollarKind)[int(dress.integers(3))],
         occluders=_random_occluders(thing, occluder_rate, glasses_rate),
         style=style,
         sensor=_random_sensor(chip),
@@ -172,8 +169,8 @@ def _random_backdrop(rng: np.random.Generator) -> Backdrop:
     kinds = get_args(BackdropKind)
     return Backdrop(
         kind=kinds[int(rng.choice(len(kinds), p=[0.15, 0.2, 0.4, 0.15, 0.1]))],
-        near=_random_colour(rng, 0.05, 0.7, 0.25),
-        far=_random_colour(rng, 0.08, 0.8, 0.25),
+        near=_random_colour(rng, 0.05, 0.7, 0.18),
+        far=_random_colour(rng, 0.08, 0.8, 0.18),
         blur=float(rng.uniform(0.005, 0.05)),
         seed=int(rng.integers(2**31)),
     )

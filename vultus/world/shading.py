@@ -248,7 +248,7 @@ def _shade(
             within = (point[6] * TEETH_IN_ROW) % 1.0 - 0.5
             crown = _smooth(GUM_V - 0.05, GUM_V + 0.08, point[7])
             gap = crown * _smooth(0.34, 0.5, abs(within))
-            red, green, blue = red * (1.0 - 0.55 * gap), green * (1.0 - 0.68 * gap), blue * (1.0 - 0.72 * gap)
+            red, green, blue = red * (1.0 - 0.32 * gap), green * (1.0 - 0.42 * gap), blue * (1.0 - 0.46 * gap)
             bx += 0.9 * crown * within * mouth.forward[2]
             length = np.sqrt(bx * bx + by * by + bz * bz) + 1e-9
             bx, by, bz = bx / length, by / length, bz / length
@@ -301,7 +301,7 @@ def _shade(
             elif part == LIPS:
                 lobe = half**18.0 * 1.2 + half**90.0 * 4.0
             else:
-                lobe = half**10.0 * 1.2 + half**polish * 2.6
+                lobe = half**10.0 * 1.8 + half**polish * 5.0
             amount = gloss * fresnel * lobe * lit * min(cosine * 4.0, 1.0)
             shine_r += light.colours[i, 0] * amount
             shine_g += light.colours[i, 1] * amount

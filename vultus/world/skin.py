@@ -222,7 +222,7 @@ def paint_skin(complexion: Complexion, grid: ChartGrid) -> SkinChart:
     _lips(albedo, relief, gloss, complexion, grid, rng)
     _beard(albedo, relief, gloss, complexion, grid, rng)
     _lids(albedo, complexion, grid)
-    _brows(albedo, relief, complexion, grid, rng)
+    _brows(albedo, relief, gloss, complexion, grid, rng)
     chart = np.empty((grid.size, grid.size, CHANNELS), np.float32)
     chart[..., :3] = np.clip(albedo, 0.004, 0.95)
     chart[..., 3:5] = relief_slopes(relief)
@@ -432,7 +432,9 @@ def _lids(albedo: Floats, look: Complexion, grid: ChartGrid) -> None:
         albedo *= 1 - (0.06 + 0.002 * look.age) * bag[..., None] * np.array([0.7, 1.0, 0.8], np.float32)
 
 
-def _brows(albedo: Floats, relief: Floats, look: Complexion, grid: ChartGrid, rng: np.random.Generator) -> None:
+def _brows(
+    albedo: Floats, relief: Floats, gloss: Floats, look: Complexion, grid: ChartGrid, rng: np.random.Generator
+) -> None:
     p = grid.points
     hair = np.array(look.hair, np.float32) * np.float32(0.75) + np.float32(0.004)
     count = int(260 + 300 * look.brow_density)
@@ -460,9 +462,10 @@ def _brows(albedo: Floats, relief: Floats, look: Complexion, grid: ChartGrid, rn
         ground += (
             blurred(grid.strokes([spine], 0.5 * look.brow_thickness), 0.14 / grid.texel_cm)
             * (1 - 0.5 * grid.blob(ends[-1], 0.8))
-            * (1 - 0.35 * grid.blob(ends[0], 0.35, 0.5))
+            * (1 - 0.65 * grid.blob(ends[0], 0.45, 0.6))
         )
     drawn = blurred(grid.strokes(strokes, 0.022, 0.9), 0.018 / grid.texel_cm)
     cover = np.clip((0.25 + 0.5 * look.brow_density) * ground + (0.75 + 0.3 * look.brow_density) * drawn, 0, 0.94)
     _mix(albedo, hair, cover)
     relief += 0.012 * cover
+    gloss *= 1 - 0.85 * cover

@@ -67,14 +67,14 @@ def paint_strands(genes: Genes) -> Floats:
         return np.asarray(big[:, :TEXTURE_COLUMNS], np.float32)
 
     fine, middle, locks, curls = noise(6, 384), noise(5, 160), noise(3, 48), noise(30, 120)
-    brightness = 1 + (0.24 - 0.10 * curl) * fine + 0.18 * middle + 0.16 * locks + 0.30 * curl * curls
+    brightness = 1 + (0.24 - 0.10 * curl) * fine + 0.18 * middle + 0.16 * locks + 0.17 * curl * curls
     v = (np.arange(TEXTURE_ROWS)[:, None] + 0.5) / TEXTURE_ROWS
     frayed = 1.0 if genes.hair_style in ("medium", "bob", "long") else 0.35
     ragged = frayed * (0.030 * fine + 0.030 * middle + 0.02 * locks)
     density = np.clip((0.96 + ragged - v) / 0.06 + 0.5, 0, 1)
     # Tips are darker between locks, and a little lighter where the sun has bleached them.
     brightness = brightness * (1 - 0.25 * v * np.clip(-locks, 0, 1)) * (0.92 + 0.16 * v)
-    return np.stack([np.clip(brightness, 0.3, 1.9), density], -1).astype(np.float32)
+    return np.stack([np.clip(brightness, 0.5, 1.7), density], -1).astype(np.float32)
 
 
 def comb(vertices: Floats, triangles: Ints, rings: int, columns: int) -> tuple[Floats, Floats]:

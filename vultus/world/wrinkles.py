@@ -149,7 +149,7 @@ def _forehead_middle(grid: ChartGrid, rng: np.random.Generator) -> Floats:
         x = np.linspace(-1, 1, 6) * (2.6 + rng.normal(0, 0.3)) + rng.normal(0, 0.25)
         y = height - 0.10 * np.cos(np.pi * x / 3) + rng.normal(0, 0.07, 6)
         lines.append(np.stack([x, y], 1))
-    return _furrows(grid, lines, 0.24, 0.055)
+    return _furrows(grid, lines, 0.26, 0.075)
 
 
 def _forehead_sides(grid: ChartGrid, rng: np.random.Generator) -> Floats:
@@ -160,7 +160,7 @@ def _forehead_sides(grid: ChartGrid, rng: np.random.Generator) -> Floats:
             x = np.linspace(-1.6, 1.7, 5)
             y = 0.95 + 0.9 * level - 0.16 * x**2 * 0.5 + rng.normal(0, 0.06, 5) + rng.normal(0, 0.1)
             lines.append(p[brow] + np.stack([side * x, y], 1))
-    return _furrows(grid, lines, 0.24, 0.050)
+    return _furrows(grid, lines, 0.26, 0.075)
 
 
 def _glabella(grid: ChartGrid, rng: np.random.Generator) -> Floats:
@@ -171,7 +171,7 @@ def _glabella(grid: ChartGrid, rng: np.random.Generator) -> Floats:
     for side in (-1.0, 1.0):
         x = side * gap * (0.24 + rng.normal(0, 0.02))
         lines.append(middle + np.array([[x * 0.85, -0.75], [x, -0.2], [x * 1.05, 0.35], [x * 1.25, 1.0]]))
-    deep = _furrows(grid, lines, 0.26, 0.075, 0.6)
+    deep = _furrows(grid, lines, 0.27, 0.10, 0.6)
     root = _furrows(grid, [p[27] + np.array([[-0.55, 0.42], [0, 0.34], [0.55, 0.42]])], 0.2, 0.045)
     pinch = 0.05 * (
         grid.blob(middle + np.array([-gap * 0.62, 0.05]), 0.35, 0.4)
@@ -191,7 +191,7 @@ def _crows_feet(grid: ChartGrid, rng: np.random.Generator) -> Floats:
             reach = np.linspace(0, length, 4)
             bend = 0.10 * reach**2 * np.sign(angle)
             lines.append(start + np.stack([side * np.cos(turn) * reach, np.sin(turn) * reach - bend], 1))
-    return _furrows(grid, lines, 0.19, 0.045)
+    return _furrows(grid, lines, 0.22, 0.075)
 
 
 def _under_eye(grid: ChartGrid, rng: np.random.Generator) -> Floats:
@@ -202,7 +202,7 @@ def _under_eye(grid: ChartGrid, rng: np.random.Generator) -> Floats:
             lines.append(
                 eye - [0, drop + rng.normal(0, 0.04)] + np.array([[0, 0.15], [0, -0.05], [0, -0.08], [0, 0.0]])
             )
-    return _furrows(grid, lines, 0.2, 0.035)
+    return _furrows(grid, lines, 0.22, 0.05)
 
 
 def _lid_pouch(grid: ChartGrid, rng: np.random.Generator) -> Floats:
@@ -211,7 +211,7 @@ def _lid_pouch(grid: ChartGrid, rng: np.random.Generator) -> Floats:
     for eye in (p[[36, 41, 40, 39]], p[[45, 46, 47, 42]]):
         lines.append(eye - [0, 0.40 + rng.normal(0, 0.02)] + np.array([[0, 0.2], [0, 0], [0, 0], [0, 0.15]]))
         bulge += grid.blob(eye[1:3].mean(0) - [0, 0.16], 0.75, 0.13)
-    return _furrows(grid, lines, 0.17, 0.045) + 0.06 * bulge
+    return _furrows(grid, lines, 0.18, 0.06) + 0.08 * bulge
 
 
 def _nose_root(grid: ChartGrid, rng: np.random.Generator) -> Floats:
@@ -222,7 +222,7 @@ def _nose_root(grid: ChartGrid, rng: np.random.Generator) -> Floats:
             start = p[27] + [side * 0.15, -0.15 - 0.42 * level + rng.normal(0, 0.03)]
             lines.append(start + np.array([[0, 0], [side * 0.35, -0.08], [side * 0.8, 0.18 - 0.06 * level]]))
     lines.append(p[27] + np.array([[-0.5, 0.35], [0, 0.22], [0.5, 0.35]]))
-    return _furrows(grid, lines, 0.19, 0.055)
+    return _furrows(grid, lines, 0.21, 0.075)
 
 
 def _nasolabial(grid: ChartGrid, rng: np.random.Generator) -> Floats:
@@ -239,7 +239,7 @@ def _nasolabial(grid: ChartGrid, rng: np.random.Generator) -> Floats:
         line[1:, 0] += rng.normal(0, 0.06)
         lines.append(line)
         fat += grid.blob(line[1] + [side * 0.75, 0.25], 0.7, 0.8)
-    return _furrows(grid, lines, 0.42, 0.095, 0.55) + 0.07 * fat
+    return _furrows(grid, lines, 0.42, 0.125, 0.55) + 0.07 * fat
 
 
 def _cheek_bulge(grid: ChartGrid, rng: np.random.Generator) -> Floats:
@@ -248,7 +248,7 @@ def _cheek_bulge(grid: ChartGrid, rng: np.random.Generator) -> Floats:
     for side, eye in ((-1.0, p[36:42].mean(0)), (1.0, p[42:48].mean(0))):
         centre = eye + np.array([side * (0.7 + rng.normal(0, 0.05)), -2.3])
         bulge += grid.blob(centre, 1.25, 0.9)
-    return 0.16 * bulge
+    return 0.22 * bulge
 
 
 def _dimple(grid: ChartGrid, rng: np.random.Generator) -> Floats:
@@ -271,7 +271,7 @@ def _marionette(grid: ChartGrid, rng: np.random.Generator) -> Floats:
             + np.array([[side * 0.12, -0.02], [side * 0.3, -0.5], [side * (0.42 + slant), -1.1], [side * 0.4, -1.7]])
         )
         pouch += grid.blob(corner + np.array([side * 0.65, -0.55]), 0.4, 0.45)
-    return _furrows(grid, lines, 0.28, 0.07) + 0.05 * pouch
+    return _furrows(grid, lines, 0.30, 0.095) + 0.05 * pouch
 
 
 def _chin_pits(grid: ChartGrid, rng: np.random.Generator) -> Floats:
@@ -287,7 +287,7 @@ def _chin_groove(grid: ChartGrid, rng: np.random.Generator) -> Floats:
     p = grid.points
     middle = p[57] + [0, -0.62 + rng.normal(0, 0.04)]
     return _furrows(
-        grid, [middle + np.array([[-1.25, -0.3], [-0.6, 0.02], [0, 0.1], [0.6, 0.02], [1.25, -0.3]])], 0.42, 0.08
+        grid, [middle + np.array([[-1.25, -0.3], [-0.6, 0.02], [0, 0.1], [0.6, 0.02], [1.25, -0.3]])], 0.42, 0.11
     )
 
 
@@ -298,7 +298,7 @@ def _mouth_sides(grid: ChartGrid, rng: np.random.Generator) -> Floats:
         for out in (0.55, 0.95):
             reach = side * (out + rng.normal(0, 0.04))
             lines.append(corner + np.array([[reach * 0.85, 0.8], [reach * 1.08, 0.0], [reach * 0.9, -0.9]]))
-    return _furrows(grid, lines, 0.24, 0.05)
+    return _furrows(grid, lines, 0.26, 0.07)
 
 
 def _lip_lines(grid: ChartGrid, rng: np.random.Generator) -> Floats:
@@ -313,7 +313,7 @@ def _lip_lines(grid: ChartGrid, rng: np.random.Generator) -> Floats:
             lines.append(
                 root + np.array([[-lean * 0.4, -0.12 * away], [lean * 0.5, 0.2 * away], [lean, length * away]])
             )
-    return _furrows(grid, lines, 0.15, 0.030)
+    return _furrows(grid, lines, 0.16, 0.040)
 
 
 _DRAW = {
