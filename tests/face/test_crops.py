@@ -8,6 +8,7 @@ import pytest
 
 from vultus.core.config import section
 from vultus.core.errors import UserError
+from vultus.data.parquet import ClipTables, TableWriter
 from vultus.data.stores import open_store
 from vultus.data.tables import ACTION_UNITS
 from vultus.face.alignment import alignment_matrix, transform_points
@@ -111,3 +112,14 @@ def test_sheet_takes_each_person_and_no_frame_twice(toy_data):
     store = build(toy_data, size_px=32)
     assert spread_over_subjects(store, 2) == [2, 4]
     assert spread_over_subjects(store, 20) == [0, 1, 2, 3, 4]
+
+
+def test_a_data_set_of_sounds_alone_ends_with_empty_stores(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with TableWriter(tmp_path / "valid") as writer:
+        writer.add("clips", [{"clip_id": "a", "dataset": "sounds", "subject": "s1", "audio": "a.wav"}])
+    tables = ClipTables(tmp_path / "valid")
+    located = build_landmarks(tmp_path / "landmarks", tables, tmp_path, LandmarkConfig(), jobs=1)
+    store = build_crops(tmp_path / "crops", tables, tmp_path, located, CropConfig(size_px=32), jobs=1)
+    assert len(located) == len(store) == 0
+    assert store["face"].shape == (0, 32, 32, 3)

@@ -59,6 +59,8 @@ def build_landmarks(
 ) -> Store:
     """Write the store ``landmarks`` of a data set; its ``meta.json`` counts the frames by method.
 
+    A data set of sounds alone gets an empty store, so that a pipeline over several data sets goes on.
+
     Args:
         folder: of the store.
         tables: the valid tables of the data set.
@@ -71,9 +73,10 @@ def build_landmarks(
         UserError: no clips, or all failed; or the detector that the mode asks for is absent.
     """
     fallback = choose_detector(config.mode)
+    clips = tables.records()
     store = build_store(
         folder,
-        [clip for clip in tables.records() if clip["video"] is not None],
+        [clip for clip in clips if clip["video"] is not None] or clips[:1],
         locate := LocateFaces(tables, Path(root), config, fallback, Path(detector_folder)),
         locate.key,
         meta={"unit": "px of the full frame, 0-based pixel centres", "detector": fallback, **asdict(config)},
@@ -135,7 +138,7 @@ class LocateFaces:
         annotated = self.tables.frames(str(clip["clip_id"]), _COLUMNS)
         parts: list[Any] = [asdict(self.config), clip["subject"], clip["fps"], table_hash(annotated)]
         located = self._annotated(clip, annotated)
-        if not located or self._to_detect(located):
+        if clip["video"] is not None and (not located or self._to_detect(located)):
             parts += [self.detector, file_hash(self.root / str(clip["video"]))]
             if self.detector == "trained":
                 parts.append(file_hash(self.detector_folder / WEIGHTS_FILE))
@@ -148,7 +151,9 @@ class LocateFaces:
             MediaError: a frame must be detected and the media cannot be decoded.
         """
         located = self._annotated(clip, self.tables.frames(str(clip["clip_id"]), _COLUMNS))
-        if not located and self.detector is not None:
+        if clip["video"] is None:
+            located = []
+        elif not located and self.detector is not None:
             located = list(self._detect(clip, None))
         elif todo := self._to_detect(located):
             detected = {face.frame: face for face in self._detect(clip, list(todo))}
