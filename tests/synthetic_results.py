@@ -172,13 +172,7 @@ def write_dataset(root: Path, key: str = "world") -> None:
 
 def write_crops(folder: Path, people: list[str]) -> None:
     folder.mkdir(parents=True)
-    faces = np.random.default_rng(6).integers(0, 255, (len(people), 32, 32, 3), dtype=np.uint8)
-    np.save(folder / "face.npy", faces)
-    pd.DataFrame({"clip_id": people, "frame": 0, "subject": people}).to_parquet(folder / "rows.parquet")
-    counts = np.arange(len(people))
-    pd.DataFrame({"clip_id": people, "start": counts, "stop": counts + 1, "content_hash": "0"}).to_parquet(
-        folder / "clips.parquet"
-    )
+    sheet = np.random.default_rng(6).integers(0, 255, (32, 32 * len(people), 3), dtype=np.uint8)
+    cv2.imwrite(str(folder / "sheet.png"), sheet)
     pd.DataFrame(columns=["clip_id", "reason"]).to_parquet(folder / "failed.parquet")
-    meta = {"n_rows": len(people), "arrays": {"face": {"dtype": "uint8", "shape": list(faces.shape)}}}
-    (folder / "meta.json").write_text(json.dumps(meta))
+    (folder / "meta.json").write_text(json.dumps({"n_rows": len(people), "arrays": {}}))

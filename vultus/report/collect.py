@@ -56,7 +56,7 @@ class DatasetReport:
     """A data set after ingest, validation and feature stages.
 
     ``statistics`` are (name, value) pairs; ``base_rates`` has the columns au, rate, low, high (over subjects,
-    fractions); ``failed`` lists clips that a feature stage could not compute.
+    fractions); ``failed`` lists clips that a feature stage could not compute; ``crops`` is a sheet of aligned faces.
     """
 
     key: str
@@ -143,7 +143,7 @@ def read_dataset(root: Path, key: str, section: Mapping[str, Any] | None = None)
     valid = root / "data" / "tables" / key / "valid"
     clips = _table(valid / "clips.parquet")
     features = root / "data" / "features" / key
-    crops = features / "crops"
+    sheet = features / "crops" / "sheet.png"
     return DatasetReport(
         key=key,
         source=str(section.get("source", key)),
@@ -154,7 +154,7 @@ def read_dataset(root: Path, key: str, section: Mapping[str, Any] | None = None)
         quarantine=_table(valid / "quarantine.parquet"),
         failed=_failed(features),
         media=read_media(root / str(section.get("root", "")) / "sheets"),
-        crops=crops if (crops / "meta.json").is_file() else None,
+        crops=sheet if sheet.is_file() else None,
     )
 
 

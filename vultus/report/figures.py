@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from vultus.data.media import MediaError, read_frames
-from vultus.data.stores import open_store
 
 
 @dataclass(frozen=True)
@@ -114,27 +113,6 @@ def draw_intervals(labels: Sequence[str], one: Series, axis: str, folder: Path, 
         axes.margins(y=0.4 / len(labels) + 0.08)
 
     return _save(draw, (6.4, 0.42 * len(labels) + 0.9), folder, stem)
-
-
-def draw_crop_sheet(store_folder: Path, path: Path, columns: int = 8, rows: int = 3, tile_px: int = 112) -> bool:
-    """Aligned faces of different people, evenly spread over a crop store, as one picture.
-
-    Returns:
-        False when the store holds no faces; nothing is written then.
-    """
-    store = open_store(store_folder)
-    if not len(store) or "face" not in store.meta["arrays"]:
-        return False
-    people = (
-        store.rows.reset_index(names="at").groupby("subject", sort=True)["at"].apply(lambda at: at.iloc[len(at) // 2])
-    )
-    chosen = people.to_numpy()[np.linspace(0, len(people) - 1, min(columns * rows, len(people))).astype(int)]
-    tiles = [cv2.resize(store["face"][at], (tile_px, tile_px), interpolation=cv2.INTER_AREA) for at in chosen]
-    blank = np.full((tile_px, tile_px, 3), 255, np.uint8)
-    tiles += [blank] * (-len(tiles) % columns)
-    lines = [np.hstack(tiles[at : at + columns]) for at in range(0, len(tiles), columns)]
-    cv2.imwrite(str(path), cv2.cvtColor(np.vstack(lines), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
-    return True
 
 
 def draw_poster(film: Path, path: Path) -> bool:

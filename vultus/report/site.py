@@ -266,9 +266,11 @@ def _base_rate_chart(dataset: DatasetReport, out: Path) -> Chart | None:
 
 
 def _crop_sheet(dataset: DatasetReport, out: Path) -> str | None:
-    name = f"media/{dataset.key}/aligned_faces.jpg"
-    if dataset.crops is None or not figures.draw_crop_sheet(dataset.crops, out / name):
+    if dataset.crops is None:
         return None
+    name = f"media/{dataset.key}/aligned_faces{dataset.crops.suffix}"
+    (out / name).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(dataset.crops, out / name)
     return name
 
 
