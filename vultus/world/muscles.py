@@ -45,6 +45,8 @@ OVERLAPS: tuple[tuple[int, int, float], ...] = (
 )  # fmt: skip
 """(first, second, share): full contraction of the first takes this share of the second's effect away."""
 
+TONGUE_OPENS = 0.6
+"""A tongue that is shown (AU 19) parts lips and jaw at least by this share of its own intensity."""
 JAW_DROP = 0.6
 """Share of the widest opening at AU 26 = 5; AU 27 opens the rest."""
 
@@ -200,6 +202,9 @@ class Rig:
         level = np.clip(np.asarray(au_intensity, dtype=np.float64), 0.0, FULL) / FULL
         if level.shape != (len(AUS),):
             raise ValueError(f"au_intensity must be ({len(AUS)},) in the order of AUS, not {level.shape}")
+        show = level[AUS.index(19)]
+        for au in (25, 26):
+            level[AUS.index(au)] = max(level[AUS.index(au)], TONGUE_OPENS * show)
         a = dict(zip(AUS, level.tolist(), strict=True))
         jaw = JAW_DROP * a[26] + a[27] * (1.0 - JAW_DROP * a[26])
         jaw_gain = float(np.sqrt(self.person.au_gain[AUS.index(26)]))
@@ -218,8 +223,7 @@ class Rig:
         rim_moved = vertices[rim] - self.rest[rim]
         for row, follow in enumerate(_BAG_FOLLOWS):
             vertices[bag[row]] += follow * rim_moved
-        # the tongue comes out as far as the mouth is open
-        self._shape_tongue(vertices, tongue, a[19] * min(1.0, 0.6 * a[25] + 2.0 * jaw))
+        self._shape_tongue(vertices, tongue, show)
         if jaw > 0:
             self._turn_jaw(vertices, jaw * jaw_gain)
         self._meet_lips(vertices, a)
