@@ -25,11 +25,9 @@ def main() -> None:
     result = validate(
         tables / "ingested", tables / "valid", Path(config.root), dataset, config.validation.max_quarantined
     )
-    counts = {name: f"{t['rows_valid']} of {t['rows_in']} {name}" for name, t in result["tables"].items()}
-    wrote(
-        tables / "valid",
-        f"{', '.join(counts.values())} are valid; {100 * result['quarantined_share']:.2f} % of the clips lost",
-    )
+    counts = [f"{t['rows_valid']} of {t['rows_in']} {name}" for name, t in result["tables"].items()]
+    lost = f"{100 * result['quarantined_share']:.2f} % of the clips are in quarantine"
+    wrote(tables / "valid", f"{', '.join(counts)} are valid; {lost}")
 
 
 if __name__ == "__main__":
