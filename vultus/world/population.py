@@ -88,13 +88,14 @@ class WorldConfig:
     """How many of them also record ``emotion``, ``multiview``, ``domain`` and ``tongue``."""
     families: PeopleCount = field(default_factory=lambda: PeopleCount(train=4, validation=1, test=2, judge=1))
     """Families of six in three generations, who sit for portraits."""
-    spontaneous_clips: int = 8
-    """Clips a person of spontaneous behaviour; the tasks T1..T8 in turn."""
-    spontaneous_frames: int = 40
+    spontaneous_clips: int = 16
+    """Clips a person of spontaneous behaviour; the tasks T1..T8 in turn. Neighbouring frames are near-duplicates and
+    every clip has its own light, room and pose: many short clips teach more than few long ones."""
+    spontaneous_frames: int = 24
     """Frames of each."""
-    speech_clips: int = 2
+    speech_clips: int = 1
     """Sentences of the GRID grammar a person, 75 frames (3 s) each."""
-    emotion_clips: int = 3
+    emotion_clips: int = 2
     """Emotional sentences of each of the extra people."""
     multiview_clips: int = 1
     """Recordings with three calibrated cameras, depth and masks, of each of the extra people."""
