@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vultus.data import media
 from vultus.data.media import MediaError, kind_of, numbered_pictures, open_video, probe, read_audio, read_picture
 from vultus.data.stores import CACHE_ROOT, ClipArrays, build_store, content_hash, file_hash
 
@@ -63,7 +64,7 @@ def decode_clips(root: Path, clips: Sequence[Mapping[str, Any]], dataset: str) -
         return content_hash(files, {name: clip[name] for name in _CHECKED})
 
     cache = CACHE_ROOT / dataset / "decoding"
-    store = build_store(CACHE_ROOT / "decoding" / dataset, clips, _DecodeClip(root), key, cache=cache)
+    store = build_store(CACHE_ROOT / "decoding" / dataset, clips, _DecodeClip(root), key, code=[media], cache=cache)
     pictures = dict(iter(store.table("pictures").groupby("clip_id")))
     found = {}
     for row in store.rows.to_dict("records"):
