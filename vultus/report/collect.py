@@ -202,7 +202,8 @@ def read_checks(path: Path) -> list[Check]:
 def _statistics(valid: Path, clips: pd.DataFrame, features: Path) -> list[tuple[str, str]]:
     if clips.empty:
         return [("clips", "none: run `make repro`")]
-    lines = [("clips", f"{len(clips):,}"), ("people", f"{clips['subject'].nunique():,}")]
+    people = clips["subject"].nunique()
+    lines = [("clips", f"{len(clips):,}"), ("people", f"{people:,}" if people else "not given")]
     for column, plural in (("group", "people in group"), ("kind", "clips of kind"), ("domain", "clips in domain")):
         counted = clips.dropna(subset=[column])
         if plural.startswith("people"):
@@ -216,8 +217,9 @@ def _statistics(valid: Path, clips: pd.DataFrame, features: Path) -> list[tuple[
     if not units.empty:
         for tier, count in units["tier"].value_counts().items():
             lines.append((f"{tier}s with times", f"{count:,}"))
-    hours = clips["duration_s"].sum() / 3600
-    lines.append(("length", f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min"))
+    seconds = float(clips["duration_s"].sum())
+    if seconds:
+        lines.append(("length", f"{seconds / 60:.1f} min" if seconds > 60 else f"{seconds:.1f} s"))
     sizes = clips.dropna(subset=["width_px"])[["width_px", "height_px"]].drop_duplicates()
     if len(sizes):
         lines.append(("frame size", ", ".join(f"{w:.0f} x {h:.0f} px" for w, h in sizes.itertuples(index=False))))
@@ -227,8 +229,8 @@ def _statistics(valid: Path, clips: pd.DataFrame, features: Path) -> list[tuple[
             lines.append((f"rows in {name}", f"{int(meta['n_rows']):,}"))
     methods = _table(features / "landmarks" / "rows.parquet")
     if "method" in methods:
-        for method, count in methods["method"].value_counts().items():
-            lines.append((f"landmarks {method}", f"{count:,} frames"))
+        counts = methods["method"].value_counts()
+        lines.append(("landmarks by", ", ".join(f"{method} {count:,}" for method, count in counts.items()) or "none"))
     return lines
 
 
