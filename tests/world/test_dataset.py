@@ -117,6 +117,7 @@ def test_one_more_clip_and_person_record_only_themselves(world: Path, cache: Pat
     assert files_of(tmp_path / "people") == after
 
 
+@pytest.mark.slow
 def test_processes_do_not_change_the_result(tmp_path: Path) -> None:
     few = dataclasses.replace(
         TINY, people=PeopleCount(train=2), extra_people=PeopleCount(), spontaneous_clips=1, spontaneous_frames=2

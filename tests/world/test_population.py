@@ -58,7 +58,7 @@ def test_more_people_and_clips_change_nobody() -> None:
         SMALL,
         people=PeopleCount(train=9, validation=4, test=5, judge=3),
         families=PeopleCount(train=3, validation=1, test=1),
-        spontaneous_clips=11,
+        spontaneous_clips=19,
         speech_clips=5,
         emotion_clips=6,
     )

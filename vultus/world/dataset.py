@@ -22,6 +22,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from multiprocessing import get_context
@@ -171,7 +172,10 @@ def _record_missing(config: WorldConfig, seed: int, cache: Path, missing: Mappin
         for clips in track(jobs.values(), description) if missing else ():
             _record_clips(config, seed, cache, clips)
         return
-    with ProcessPoolExecutor(config.processes, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+    with (
+        _one_thread_a_process(),
+        ProcessPoolExecutor(config.processes, get_context("spawn"), cv2.setNumThreads, (1,)) as pool,
+    ):
         futures = [pool.submit(_record_clips, config, seed, cache, clips) for clips in jobs.values()]
         try:
             for future in track(as_completed(futures), description, total=len(futures)):
@@ -181,10 +185,20 @@ def _record_missing(config: WorldConfig, seed: int, cache: Path, missing: Mappin
             raise
 
 
-def _one_thread() -> None:
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ[name] = "1"
-    cv2.setNumThreads(1)
+@contextmanager
+def _one_thread_a_process() -> Iterator[None]:
+    """Child processes inherit these before they import anything that starts threads."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _record_clips(config: WorldConfig, seed: int, cache: Path, entries: Mapping[str, Path]) -> None:
