@@ -21,6 +21,7 @@ from vultus.world.compiled import compiled
 from vultus.world.genes import Genes
 from vultus.world.head import topology
 from vultus.world.head_parts import HAIR_COLUMNS, HAIR_RINGS
+from vultus.world.lashes import grow_lashes
 from vultus.world.light import SHADOW_REACH_CM, shadow_map
 from vultus.world.muscles import deform
 from vultus.world.occluders import Prop, build_prop
@@ -43,6 +44,7 @@ from vultus.world.shading import (
 )
 from vultus.world.sitter import Sitter, chart_size, prepare, welded_normals
 from vultus.world.strands import HairSurface, comb, shade_hair
+from vultus.world.styles import LUMA
 from vultus.world.wrinkles import add_creases
 
 Floats = npt.NDArray[np.float32]
@@ -55,6 +57,8 @@ PIVOT = np.array([0.0, -5.0, -8.0])
 """Where the head turns on the neck, cm, head coordinates."""
 LANDMARK_SLACK_CM = 0.6
 """A landmark is visible where the head itself lies no nearer to the camera than the landmark less this."""
+METERED_ALBEDO = 0.36
+"""A face of this luminance needs no correction of the exposure."""
 OVER_THE_FACE = (GLASSES, HAND, MASK, LOCK)
 """Parts that are not of the head; hair and these hide a landmark however near they lie over it."""
 
@@ -146,6 +150,8 @@ class _Studio:
         self.sky = np.array(light.sky_colour, np.float32)
         self.ground = np.array(light.ground_colour, np.float32)
         self.chart = np.empty_like(sitter.skin.chart)
+        # Automatic exposure: a camera opens up, though not all the way, for a dark face.
+        self.metered = np.float32((METERED_ALBEDO / float(sitter.complexion.tone @ LUMA)) ** 0.3)
 
     def frame(self, number: int, moment: float, state: FrameState) -> Frame:
         """Frame `number`, at `moment` (0..1) of the clip."""
@@ -188,7 +194,7 @@ class _Studio:
         picture = colour + (1 - coverage)[..., None] * self.background
         if not sitter.bald:
             picture = self._comb(picture, world, screen, solid, light, depth, mask)
-        rgb = develop(picture, mask, scene, number)
+        rgb = develop(picture * self.metered, mask, scene, number)
         points = camera.project(world[top.landmark_vertices])
         box = self._box(world)
         return Frame(
@@ -211,8 +217,10 @@ class _Studio:
                 occluder, moment, landmarks, local[self.face_vertices], self.sitter.complexion.tone, hair, shape.scale
             )
             for occluder in self.scene.occluders
+            if occluder.kind != "lock" or not self.sitter.bald
         )
-        return [prop for prop in built if prop is not None]
+        lashes = grow_lashes(local, shape.eye_centres, self.sitter.complexion, shape.scale)
+        return [lashes, *(prop for prop in built if prop is not None)]
 
     def _lighting(self, world: Floats, middle: Floats) -> Lighting:
         shadow = shadow_map(world, self.triangles, self.directions[0], centre=middle, reach_cm=SHADOW_REACH_CM)

@@ -122,8 +122,8 @@ def _random_camera(rng: np.random.Generator, size_px: int) -> Camera:
     return portrait_camera(
         size_px,
         distance_cm=float(rng.uniform(60, 110)),
-        view_cm=float(rng.uniform(26, 32)),
-        aim_cm=(float(rng.normal(0, 0.8)), float(rng.normal(-1.8, 0.7))),
+        view_cm=float(rng.uniform(24, 29)),
+        aim_cm=(float(rng.normal(0, 0.8)), float(rng.normal(-1.6, 0.6))),
     )
 
 

@@ -142,7 +142,10 @@ def _surface_of_parts(shape: PersonShape, complexion: Complexion) -> tuple[Float
         gloss[rows] = shine
 
     paint("ear", tone * np.array([1.0, 0.88, 0.86], np.float32), 0.25)
-    paint("neck", tone * np.array([0.92, 0.88, 0.87], np.float32), 0.3)
+    paint("neck", tone, 0.3)
+    neck = slice(*top.ranges["neck"])
+    below = np.clip(3 * top.uv[neck, 1:], 0, 1)
+    albedo[neck] *= 1 - below * np.array([0.08, 0.12, 0.13], np.float32)
     paint("eyelid", tone * np.array([0.85, 0.62, 0.60], np.float32), 0.8)
     paint("mouth_inside", (0.16, 0.035, 0.035), 0.5)
     paint("tongue", (0.40, 0.15, 0.14), 0.9)

@@ -371,7 +371,10 @@ def _beard_zone(grid: ChartGrid) -> Floats:
         ]
     )
     zone = grid.polygon(outline, 0.9)
-    lips = grid.polygon(p[48:60] * [1.0, 1.0], 0.15)
+    x, _ = grid.mesh
+    reach = np.minimum(abs(p[2, 0]), abs(p[14, 0])) + 0.2
+    zone *= np.clip((reach - np.abs(x)) / 1.5, 0, 1)  # a beard ends in front of the ears
+    lips = grid.polygon(p[48:60], 0.15)
     below = grid.blob(0.5 * (p[57] + [0, -0.35]) + 0.5 * p[57] + [0, -0.1], 0.9, 0.18)
     return zone * (1 - lips) * (1 - 0.35 * below)
 
