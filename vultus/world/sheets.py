@@ -6,14 +6,16 @@ Every sheet is rendered anew from the generator, larger than the data set, and s
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vultus.data.tables import GROUPS
 from vultus.world import directing, performance, population, recording
 from vultus.world.camera import portrait_camera
 from vultus.world.muscles import AUS
@@ -56,8 +58,8 @@ def write_sheets(folder: Path, config: WorldConfig, seed: int) -> list[Path]:
             "Every action unit of one person at intensities 0 to 5 (FACS A to E = 1 to 5).",
         ),
         "people.jpg": (
-            people(seed, singles[:32] or everybody[:32]),
-            "People of the four groups, each in light and clothes of a clip.",
+            people(seed, [subject for group in GROUPS for subject in _of_group(singles or everybody, group)[:8]]),
+            "People of the four groups (up to eight of each), in the light and clothes of a clip.",
         ),
         "domains.jpg": (
             domains(seed, (singles or everybody)[:3]),
@@ -86,12 +88,18 @@ def write_sheets(folder: Path, config: WorldConfig, seed: int) -> list[Path]:
     return [folder / name for name in captions]
 
 
-def _shot(seed: int, subject: str, scene: Scene, action_units_: dict[int, float] | None = None, **pose: float) -> Frame:
-    """One frame of a person; ``pose`` may name pitch, yaw and roll in rad."""
+def _of_group(subjects: Sequence[str], group: str) -> list[str]:
+    return [subject for subject in subjects if subject.startswith(f"{group}-")]
+
+
+def _shot(
+    seed: int, subject: str, scene: Scene, shown: Mapping[int, float] = MappingProxyType({}), yaw: float = 0.0
+) -> Frame:
+    """One frame of a person; ``shown``: AU -> intensity; ``yaw`` of the head in rad."""
     intensity = np.zeros(len(AUS), np.float32)
-    for au, level in (action_units_ or {}).items():
+    for au, level in shown.items():
         intensity[performance.column(au)] = level
-    held = np.array([pose.get("pitch", 0.0), pose.get("yaw", 0.0), pose.get("roll", 0.0), 0, 0, 0], np.float32)
+    held = np.array([0, yaw, 0, 0, 0, 0], np.float32)
     state = FrameState(au_intensity=intensity, gaze=np.zeros(2, np.float32), pose=held)
     return next(iter(render_clip(population.person(seed, subject).genes, scene, [state])))
 
@@ -195,9 +203,7 @@ def talking(seed: int, config: WorldConfig, subject: str, video: Path, size_px: 
 
     The camera, light and room are the studio's; voice, sentence and movements are those of the person's first clip.
     """
-    plan = population.plan_clip(config, f"{subject}_speech_0") if "-f" not in subject else None
-    if plan is None:
-        plan = replace(population.plan_clip(config, "train-000_speech_0"), subject=subject)
+    plan = population.plan_clip(config, f"{subject}_speech_0")
     take = directing.direct(config, seed, plan)
     scene = random_scene(population.stream(seed, subject, "sheet"), size_px=size_px, occluder_rate=0, glasses_rate=0)
     frames = [frame.rgb for frame in replace(take, scene=scene).frames()]
