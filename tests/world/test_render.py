@@ -206,7 +206,7 @@ def test_scenes_repeat_and_differ() -> None:
 
 @pytest.fixture(scope="module")
 def frontal() -> list[Frame]:
-    """One frame of each of 100 people: |yaw| < 15 degrees, three AUs at random, any light, room and hair; no occluder."""
+    """One frame of each of 100 people: |yaw| < 15 degrees, three random AUs, any light, room and hair; no occluder."""
     frames = []
     for number in range(100):
         rng = np.random.default_rng([41, number])

@@ -161,7 +161,6 @@ class _Studio:
         shift = np.asarray(state.pose[3:6], np.float64)
         local = deform(sitter.shape, state.au_intensity, state.gaze, state.tongue)
         world = _posed(local, turn, shift, self.follows)
-        light = self._lighting(world, (PIVOT + shift).astype(np.float32))
         strength = sitter.wrinkles.strength(state.au_intensity)
         add_creases(sitter.skin.chart, sitter.wrinkles.layers, sitter.wrinkles.boxes, strength, self.chart)
         surface = Surface(
@@ -177,6 +176,7 @@ class _Studio:
         )
         for prop in self._props(local, moment):
             surface = _with_prop(surface, prop, _posed(prop.vertices, turn, shift, np.ones(1, np.float32)))
+        light = self._lighting(surface, (PIVOT + shift).astype(np.float32))
         screen = camera.project(surface.positions, SAMPLES)
         solid = rasterise(screen, surface.triangles, camera.width * SAMPLES, camera.height * SAMPLES)
         colour, coverage = shade_surface(
@@ -222,8 +222,11 @@ class _Studio:
         lashes = grow_lashes(local, shape.eye_centres, self.sitter.complexion, shape.scale)
         return [lashes, *(prop for prop in built if prop is not None)]
 
-    def _lighting(self, world: Floats, middle: Floats) -> Lighting:
-        shadow = shadow_map(world, self.triangles, self.directions[0], centre=middle, reach_cm=SHADOW_REACH_CM)
+    def _lighting(self, surface: Surface, middle: Floats) -> Lighting:
+        solid = surface.triangles
+        if not self.sitter.bald:
+            solid = np.concatenate([solid, self.hair_triangles + np.int32(self.hair.start)])
+        shadow = shadow_map(surface.positions, solid, self.directions[0], centre=middle, reach_cm=SHADOW_REACH_CM)
         return Lighting(
             self.scene.camera.position.astype(np.float32),
             self.directions,
