@@ -40,7 +40,8 @@ Points = npt.NDArray[np.float32]
 CONTEXT_FACTOR = 2.4
 CONTEXT_PX = 112
 FAILURE = 0.10
-NO_FACE_SHARE = 0.2
+NO_FACE_SHARE = 0.15
+LATE_LOOK_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class DetectorConfig:
     batch_size: int = 64
     """Windows a step."""
 
-    learning_rate: float = 3e-3
+    learning_rate: float = 6e-3
     """Peak of the one-cycle schedule."""
 
     def __post_init__(self) -> None:
@@ -201,10 +202,12 @@ def draw_windows(
     left, right = eye_centres(points)
     roll = torch.atan2(right[:, 1] - left[:, 1], right[:, 0] - left[:, 0])
     side = (high - low).amax(1) * WINDOW_FACTOR
-    # First looks are level, later ones turned with the head.
-    roll = roll * torch.from_numpy(rng.integers(0, 2, count)) + _uniform(rng, -0.3, 0.3, count)
-    face_side = side * torch.exp(_uniform(rng, -0.3, 0.35, count))
-    face_shift = _uniform(rng, -0.17, 0.17, (count, 2)) * face_side[:, None]
+    # First looks are level and coarse, later ones turned with the head and close.
+    late = torch.from_numpy(rng.random(count) < LATE_LOOK_SHARE)
+    spread = torch.where(late, 0.3, 1.0)
+    roll = roll * late + _uniform(rng, -0.3, 0.3, count) * spread
+    face_side = side * torch.exp(_uniform(rng, -0.3, 0.35, count) * spread)
+    face_shift = _uniform(rng, -0.17, 0.17, (count, 2)) * (face_side * spread)[:, None]
     # No face: a window far beside it, on a part of it, or one in which it is small.
     angle = _uniform(rng, 0, 2 * np.pi, count)
     far = torch.stack([angle.cos(), angle.sin()], -1) * (_uniform(rng, 0.5, 0.8, count) * side)[:, None]

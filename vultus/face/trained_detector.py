@@ -25,7 +25,7 @@ from vultus.core.errors import UserError
 from vultus.face.alignment import BORDER_GREY, invert_matrix, transform_points
 from vultus.face.detection import RGB, Face, Window, keep_distinct
 
-WINDOW_FACTOR = 1.4
+WINDOW_FACTOR = 1.2
 """Side of the network's window in longer sides of the landmarks' box."""
 
 HAAR_FACTOR = 1.35
