@@ -27,7 +27,7 @@ publish: $(INSTALLED)
 	vultus publish
 
 test: $(INSTALLED)
-	pytest
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	ruff check .

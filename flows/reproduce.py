@@ -136,13 +136,13 @@ def summarise(results: Sequence[StageResult]) -> str:
     return "\n".join(lines) + "\n"
 
 
-@task(task_run_name="{stage}", retries=0, persist_result=False)
+@task(name="stage", task_run_name="{stage}", persist_result=False)
 def stage_task(root: str, stage: str) -> StageResult:
     """One stage, in a process of its own."""
     return reproduce_stage(Path(root), stage)
 
 
-@task(retries=1, retry_delay_seconds=5, persist_result=False)
+@task(name="publish", task_run_name="publish", retries=1, retry_delay_seconds=5, persist_result=False)
 def publish_task(root: str) -> None:
     """Fill MLflow from the result files; a server that is away fails this task alone."""
     with child(["vultus", "publish", "--if-changed"], Path(root)) as process:

@@ -259,13 +259,15 @@ def _log_result(client: MlflowClient, root: Path, experiment: str, result: Resul
         "synthetic": str(result.synthetic).lower(),
         "split_hash": result.split_hash,
     }
+    if result.synthetic:
+        about["mlflow.note.content"] = "Measured on synthetic people: comparable with runs of this data set alone."
     parent = start(title, about, result.history)
     final = [(name, value, 0) for name, value in result.metrics.items() if not math.isnan(value)]
     log(parent, result.params, final + _epoch_metrics(result.history))
     for path in result.files:
         client.log_artifact(parent, str(path), artifact_path=str(path.parent.relative_to(root)))
     for fold, rows in _folds(result.history):
-        child = start(f"{result.system} {fold}", {**about, "fold": fold, "mlflow.parentRunId": parent}, rows)
+        child = start(f"{result.system}, fold {fold}", {**about, "fold": fold, "mlflow.parentRunId": parent}, rows)
         log(child, {**result.params, "fold": fold}, _epoch_metrics(rows))
         client.set_terminated(child, end_time=ended_ms)
     client.set_terminated(parent, end_time=ended_ms)
