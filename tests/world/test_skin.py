@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vultus.world.chart import ChartGrid, relief_slopes, smooth_closed, smooth_open, value_noise
 from vultus.world.head import mean_head, topology
 from vultus.world.muscles import AUS
 from vultus.world.sitter import chart_grid
-from vultus.world.skin import ChartGrid, Complexion, paint_skin, relief_slopes, smooth_closed, smooth_open, value_noise
+from vultus.world.skin import Complexion, paint_skin
 from vultus.world.wrinkles import CREASES, add_creases, wrinkle_maps
 
 LUMA = np.array([0.2126, 0.7152, 0.0722])

@@ -96,7 +96,8 @@ def shadow_map(
     screen = np.stack(
         [side / 2 - 0.5 + local[:, 0] * scale, side / 2 - 0.5 - local[:, 1] * scale, 100.0 - local[:, 2]], 1
     ).astype(np.float32)
-    depth = rasterise(screen, triangles, side, side).depth
+    # Sheets (hair, a mask) shade from both sides.
+    depth = rasterise(screen, triangles, side, side, cull_back=False).depth
     return ShadowMap(np.minimum(depth, np.float32(SHADOW_FAR)), axes, centre, scale)
 
 

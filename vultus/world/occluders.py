@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vultus.world.chart import smooth_open
 from vultus.world.scene import Occluder
 from vultus.world.shading import GLASSES, HAND, LOCK, MASK
-from vultus.world.skin import smooth_open
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]

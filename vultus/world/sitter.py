@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from vultus.world.chart import ChartGrid
 from vultus.world.genes import Genes, appearance
 from vultus.world.head import PARTS, PersonShape, person_shape, topology
 from vultus.world.head_parts import GUM_V
@@ -15,7 +16,7 @@ from vultus.world.iris import iris_colour, paint_iris
 from vultus.world.light import ambient_occlusion
 from vultus.world.muscles import AUS
 from vultus.world.raster import vertex_normals
-from vultus.world.skin import ChartGrid, Complexion, SkinChart, paint_skin
+from vultus.world.skin import Complexion, SkinChart, paint_skin
 from vultus.world.strands import hair_colour, paint_strands
 from vultus.world.wrinkles import WrinkleMaps, wrinkle_maps
 

@@ -1,8 +1,6 @@
 """The skin of a person, painted in the face chart: tone, blood, brows, lids, lips, spots, beard and pores.
 
-Everything is placed by the 68 landmarks' positions in the chart, so it moves with the mesh. Painting happens in chart
-centimetres: x to image right, y up, origin between the eyes, one scale for the whole chart (true at the front of the
-face).
+Everything is placed by the 68 landmarks' positions in the chart (`chart.ChartGrid`), so it moves with the mesh.
 
 Legend: S side of the chart in texels.
 """
@@ -10,12 +8,12 @@ Legend: S side of the chart in texels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vultus.world.chart import ChartGrid, blurred, relief_slopes, smooth_open, value_noise
 from vultus.world.shading import CHANNELS
 
 Floats = npt.NDArray[np.float32]
@@ -30,6 +28,9 @@ TONES: tuple[tuple[float, Colour], ...] = (
     (1.0, (0.115, 0.062, 0.043)),
 )
 """Melanin -> linear albedo of the bare skin; chosen so that the pictures look like skin, not measured."""
+
+LIPSTICKS: tuple[Colour, ...] = ((0.42, 0.035, 0.05), (0.45, 0.12, 0.12), (0.36, 0.08, 0.12), (0.50, 0.20, 0.18))
+"""Linear albedo."""
 
 
 @dataclass(frozen=True)
@@ -73,127 +74,11 @@ class Complexion:
 
 
 @dataclass(frozen=True)
-class ChartGrid:
-    """Where things are in the face chart.
-
-    anchors: (68, 2) chart positions (u, v) of the landmarks.
-    cm_per_u, cm_per_v: size of the whole chart at the front of the face, cm.
-    size: S.
-    """
-
-    anchors: Floats
-    cm_per_u: float
-    cm_per_v: float
-    size: int
-
-    @cached_property
-    def points(self) -> Doubles:
-        """(68, 2) landmarks in chart centimetres."""
-        return self.to_cm(self.anchors)
-
-    @cached_property
-    def origin(self) -> Doubles:
-        """(2,) the chart position (u, v) between the eyes."""
-        middle: Doubles = self.anchors[36:48].mean(0).astype(np.float64)
-        return middle
-
-    def to_cm(self, uv: npt.NDArray[np.float32]) -> Doubles:
-        """(N, 2) chart positions -> chart centimetres."""
-        return (uv - self.origin) * [self.cm_per_u, -self.cm_per_v]
-
-    def to_texels(self, points: npt.NDArray[np.float64]) -> Doubles:
-        """(N, 2) chart centimetres -> texels (x, y); the centre of the first texel is (0, 0)."""
-        uv = points / [self.cm_per_u, -self.cm_per_v] + self.origin
-        texels: Doubles = uv * (self.size - 1)
-        return texels
-
-    @cached_property
-    def mesh(self) -> tuple[Floats, Floats]:
-        """Two (S, S): x and y of each texel in chart centimetres."""
-        axis = np.linspace(0, 1, self.size)
-        x = (axis - self.origin[0]) * self.cm_per_u
-        y = -(axis - self.origin[1]) * self.cm_per_v
-        grid_x, grid_y = np.meshgrid(x, y)
-        return grid_x.astype(np.float32), grid_y.astype(np.float32)
-
-    @property
-    def texel_cm(self) -> float:
-        """Side of a texel, cm (mean of both directions)."""
-        return (self.cm_per_u + self.cm_per_v) / 2 / (self.size - 1)
-
-    def blob(self, centre: npt.NDArray[np.float64], width: float, height: float | None = None) -> Floats:
-        """(S, S) Gaussian bump of height 1 at `centre` (cm) with these standard deviations (cm)."""
-        x, y = self.mesh
-        height = width if height is None else height
-        bump: Floats = np.exp(-0.5 * (((x - centre[0]) / width) ** 2 + ((y - centre[1]) / height) ** 2))
-        return bump.astype(np.float32)
-
-    def polygon(self, outline: npt.NDArray[np.float64], soft_cm: float) -> Floats:
-        """(S, S) 0..1: inside of a closed outline (N, 2) cm with a border that fades over about `soft_cm`."""
-        mask = np.zeros((self.size, self.size), np.float32)
-        cv2.fillPoly(mask, [_fixed(self.to_texels(smooth_closed(outline)))], 1.0, cv2.LINE_AA, shift=4)
-        return blurred(mask, soft_cm / 2 / self.texel_cm)
-
-    def strokes(self, lines: list[npt.NDArray[np.float64]], width_cm: float, strength: float = 1.0) -> Floats:
-        """(S, S) 0..1: thin lines, each (N, 2) cm; thinner than a texel they fade instead of vanishing."""
-        fine = 2 if self.size < 768 else 1
-        canvas = np.zeros((self.size * fine, self.size * fine), np.float32)
-        texels = width_cm / self.texel_cm * fine
-        value = strength * min(1.0, texels)
-        for line in lines:
-            texel_line = (self.to_texels(line) + 0.5) * fine - 0.5
-            cv2.polylines(canvas, [_fixed(texel_line)], False, value, max(1, round(texels)), cv2.LINE_AA, shift=4)
-        if fine == 1:
-            return canvas
-        return np.asarray(cv2.resize(canvas, (self.size, self.size), interpolation=cv2.INTER_AREA), np.float32)
-
-
-@dataclass(frozen=True)
 class SkinChart:
     """chart: (S, S, CHANNELS) float32, as `shading.shade_surface` reads it; grid: where things are in it."""
 
     chart: Floats
     grid: ChartGrid
-
-
-def _fixed(points: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    return np.rint(points * 16).astype(np.int32).reshape(-1, 1, 2)
-
-
-def blurred(image: Floats, sigma: float) -> Floats:
-    """Gaussian blur of standard deviation `sigma` texels; unchanged below a third of a texel."""
-    if sigma < 0.33:
-        return image
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.float32)
-
-
-def smooth_closed(points: npt.NDArray[np.float64], steps: int = 6) -> Doubles:
-    """Closed Catmull-Rom curve through (N, 2) points: (N * steps, 2)."""
-    return _catmull_rom(np.concatenate([points[-1:], points, points[:2]]), steps)
-
-
-def smooth_open(points: npt.NDArray[np.float64], steps: int = 6) -> Doubles:
-    """Open Catmull-Rom curve through (N, 2) points: ((N - 1) * steps, 2)."""
-    before = 2 * points[:1] - points[1:2]
-    after = 2 * points[-1:] - points[-2:-1]
-    return _catmull_rom(np.concatenate([before, points, after]), steps)
-
-
-def _catmull_rom(points: npt.NDArray[np.float64], steps: int) -> Doubles:
-    p0, p1, p2, p3 = (points[i : len(points) - 3 + i, None] for i in range(4))
-    t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
-    curve = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
-    flat: Doubles = curve.reshape(-1, points.shape[-1])
-    return flat
-
-
-def value_noise(rng: np.random.Generator, size: int, cells: int) -> Floats:
-    """(size, size) smooth noise, mean 0, standard deviation about 1, `cells` bumps across."""
-    coarse = rng.standard_normal((cells + 3, cells + 3)).astype(np.float32)
-    big = cv2.resize(coarse, (size + 3 * size // cells, size + 3 * size // cells), interpolation=cv2.INTER_CUBIC)
-    start = size // cells
-    noise = big[start : start + size, start : start + size]
-    return np.asarray(noise / max(float(noise.std()), 1e-6), np.float32)
 
 
 def _mix(base: Floats, colour: npt.NDArray[np.float32] | Colour | list[float], alpha: Floats) -> None:
@@ -228,13 +113,6 @@ def paint_skin(complexion: Complexion, grid: ChartGrid) -> SkinChart:
     chart[..., 3:5] = relief_slopes(relief)
     chart[..., 5] = gloss
     return SkinChart(chart, grid)
-
-
-def relief_slopes(relief: Floats) -> Floats:
-    """(S, S) heights in cm -> (S, S, 2) slopes along u and v in cm per chart width."""
-    size = relief.shape[0]
-    along_v, along_u = np.gradient(relief)
-    return np.stack([along_u, along_v], -1).astype(np.float32) * np.float32(size - 1)
 
 
 def _blood_and_mottling(albedo: Floats, look: Complexion, grid: ChartGrid, rng: np.random.Generator) -> None:
@@ -321,19 +199,14 @@ def _lips(
 ) -> None:
     p = grid.points
     outer = p[48:60].copy()
-    middle = outer.mean(0)
-    body = grid.polygon(outer + 0.02 * (outer - middle), 0.16)
+    body = grid.polygon(outer + 0.02 * (outer - outer.mean(0)), 0.16)
     tone = look.tone
     natural = tone * np.array([0.80, 0.50, 0.53], np.float32) + np.array([0.015, 0.0, 0.004], np.float32)
-    stick = np.array(
-        [(0.42, 0.035, 0.05), (0.45, 0.12, 0.12), (0.36, 0.08, 0.12), (0.50, 0.20, 0.18)][int(rng.integers(4))],
-        np.float32,
-    )
+    stick = np.array(LIPSTICKS[int(rng.integers(len(LIPSTICKS)))], np.float32)
     paint = 0.85 * max(0.0, look.make_up - 0.35) / 0.65
     colour = natural + paint * (stick - natural)
     lower = 1 + 0.10 * grid.blob(p[57] + [0, 0.35], 1.0, 0.25)
     uneven = (1 + 0.05 * value_noise(rng, grid.size, 40)) * lower
-    _mix(albedo, (0, 0, 0), np.zeros_like(body))
     albedo += body[..., None] * 0.92 * (colour * uneven[..., None] - albedo)
     x, _ = grid.mesh
     lines = np.sin(x * 24 + 2.0 * value_noise(rng, grid.size, 30)) + 0.6 * value_noise(
@@ -354,8 +227,7 @@ def _lips(
 def _beard_zone(grid: ChartGrid) -> Floats:
     """(S, S) 0..1 where a beard grows: moustache, chin, jaw, fading on the cheek."""
     p = grid.points
-    low = 3.2
-    jaw = p[[2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]]
+    under_chin = p[4:13] * [1.12, 1.0] - [0, 3.2]
     outline = np.concatenate(
         [
             p[[14]] + [0.3, 0.6],
@@ -367,7 +239,7 @@ def _beard_zone(grid: ChartGrid) -> Floats:
             p[[48]] + [-0.6, 0.75],
             (0.45 * p[[4]] + 0.55 * p[[48]]) + [-0.9, 0.7],
             p[[2]] + [-0.3, 0.6],
-            (jaw * [1.12, 1.0] - [0, low])[2:-2],
+            under_chin,
         ]
     )
     zone = grid.polygon(outline, 0.9)
@@ -375,7 +247,7 @@ def _beard_zone(grid: ChartGrid) -> Floats:
     reach = np.minimum(abs(p[2, 0]), abs(p[14, 0])) + 0.2
     zone *= np.clip((reach - np.abs(x)) / 1.5, 0, 1)  # a beard ends in front of the ears
     lips = grid.polygon(p[48:60], 0.15)
-    below = grid.blob(0.5 * (p[57] + [0, -0.35]) + 0.5 * p[57] + [0, -0.1], 0.9, 0.18)
+    below = grid.blob(p[57] + [0, -0.28], 0.9, 0.18)
     return zone * (1 - lips) * (1 - 0.35 * below)
 
 
@@ -461,11 +333,10 @@ def _brows(
         tip = root + np.stack([side * np.cos(angle) * length, np.sin(angle) * length], 1)
         middle = 0.5 * (root + tip) + np.stack([np.zeros(count), 0.04 * np.ones(count)], 1)
         strokes += [np.stack([a, b, c]) for a, b, c in zip(root, middle, tip, strict=True)]
-        ends = spine[[0, len(spine) // 3, 2 * len(spine) // 3, -1]]
         ground += (
             blurred(grid.strokes([spine], 0.5 * look.brow_thickness), 0.14 / grid.texel_cm)
-            * (1 - 0.5 * grid.blob(ends[-1], 0.8))
-            * (1 - 0.65 * grid.blob(ends[0], 0.45, 0.6))
+            * (1 - 0.5 * grid.blob(spine[-1], 0.8))
+            * (1 - 0.65 * grid.blob(spine[0], 0.45, 0.6))
         )
     drawn = blurred(grid.strokes(strokes, 0.022, 0.9), 0.018 / grid.texel_cm)
     cover = np.clip((0.25 + 0.5 * look.brow_density) * ground + (0.75 + 0.3 * look.brow_density) * drawn, 0, 0.94)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vultus.world.chart import ChartGrid, blurred, relief_slopes, smooth_open, value_noise
 from vultus.world.compiled import compiled
-from vultus.world.skin import ChartGrid, Complexion, blurred, relief_slopes, smooth_open, value_noise
+from vultus.world.skin import Complexion
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
