@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -213,7 +215,11 @@ def test_video_without_sound_and_sound_without_video(tmp_path: Path, talk: Path)
 
 
 def test_media_errors_survive_a_process_border() -> None:
-    import pickle
-
     error = media.MediaError(Path("a.mp4"), "is empty", "copy it")
-    assert str(pickle.loads(pickle.dumps(error))) == "a.mp4 is empty: copy it"
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool, pytest.raises(media.MediaError) as caught:
+        pool.submit(_raise, error).result()
+    assert str(caught.value) == "a.mp4 is empty: copy it"
+
+
+def _raise(error: Exception) -> None:
+    raise error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import copy
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -35,7 +35,7 @@ def test_rows_of_one_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert [record["n_frames"] for record in tables.records()] == list(range(1, 10))
     assert tables.records()[0]["emotion"] is None
     assert sum(piece.num_rows for piece in tables.batches("frames")) == 45
-    assert pickle.loads(pickle.dumps(tables)).frames("c1/005").num_rows == 6
+    assert copy.copy(tables).frames("c1/005").num_rows == 6
     for piece in tables.batches("frames"):
         assert piece.schema.names == FRAMES.names
 

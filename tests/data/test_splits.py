@@ -80,6 +80,19 @@ def test_by_subject_covers_everybody_once_and_forever() -> None:
     assert {len(split.test) for split in splits} == {6, 7}
 
 
+def test_by_subject_keeps_families_together_and_judges_out() -> None:
+    people = [f"p{n:02d}" for n in range(24)]
+    clips = clips_of(people, ["judge" if n >= 18 else "train" for n in range(24)])
+    # p02 is the child of p00 and p01, p05 their grandchild; p03 and p04 share an unrecorded father
+    clips["father"] = clips["subject"].map({"p02": "p00", "p05": "p02", "p03": "x", "p04": "x"})
+    clips["mother"] = clips["subject"].map({"p02": "p01"})
+    splits = protocol("by_subject_3fold", clips)
+    assert sorted(s for split in splits for s in split.test) == people[:18]
+    for split in splits:
+        for family in ({"p00", "p01", "p02", "p05"}, {"p03", "p04"}):
+            assert sum(bool(family & set(split.people(part))) for part in PARTS) == 1
+
+
 def test_overlap_is_refused_at_construction() -> None:
     with pytest.raises(ValueError, match="split x: b is in train and in test"):
         Split("x", ("a", "b"), ("c",), ("b",))

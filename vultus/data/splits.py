@@ -8,10 +8,11 @@ drawn they are ranked by a hash of their names.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import networkx as nx
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -150,21 +151,44 @@ def _published(name: str, folds: tuple[tuple[str, ...], ...]) -> Callable[[pd.Da
 
 
 def _by_subject(name: str, n_folds: int) -> Callable[[pd.DataFrame], list[Split]]:
+    """Whole families dealt to folds by hash; the judges' people are in no part."""
+
     def splits(clips: pd.DataFrame) -> list[Split]:
-        people = _shuffled(clips["subject"].unique(), name)
-        return _leave_one_fold_out(name, [people[fold::n_folds] for fold in range(n_folds)])
+        known = clips[clips["group"] != "judge"] if "group" in clips else clips
+        families = _families(known)
+        dealt: list[list[str]] = [[] for _ in range(n_folds)]
+        for number, family in enumerate(_shuffled(families, name)):
+            dealt[number % n_folds] += families[family]
+        return _leave_one_fold_out(name, dealt, {s: family for family, people in families.items() for s in people})
 
     return splits
 
 
-def _leave_one_fold_out(name: str, folds: list[list[str]]) -> list[Split]:
-    """Test on each fold in turn; the validation people are drawn from the other folds."""
+def _families(clips: pd.DataFrame) -> dict[str, list[str]]:
+    """People joined by the columns father and mother, under the id that sorts first; a person alone is a family."""
+    related = nx.Graph()
+    related.add_nodes_from(clips["subject"])
+    for parent in {"father", "mother"} & set(clips.columns):
+        pairs = clips[["subject", parent]].dropna().drop_duplicates()
+        related.add_edges_from(pairs.itertuples(index=False))
+    recorded = set(clips["subject"])
+    families = (sorted(recorded & family) for family in nx.connected_components(related))
+    return {people[0]: people for people in families if people}
+
+
+def _leave_one_fold_out(name: str, folds: list[list[str]], family_of: Mapping[str, str] | None = None) -> list[Split]:
+    """Test on each fold in turn; the validation people, in whole families, are drawn from the other folds."""
     splits = []
     for number, test in enumerate(folds, start=1):
         fold_name = f"{name}/{number}"
-        rest = _shuffled([s for fold in folds if fold is not test for s in fold], fold_name)
-        held_out = max(1, round(VALIDATION_SHARE * len(rest))) if len(rest) > 1 else 0
-        splits.append(Split(fold_name, *(tuple(sorted(p)) for p in (rest[held_out:], rest[:held_out], test))))
+        families: dict[str, list[str]] = {}
+        for subject in (s for fold in folds if fold is not test for s in fold):
+            families.setdefault(family_of[subject] if family_of else subject, []).append(subject)
+        wanted = max(1, round(VALIDATION_SHARE * sum(map(len, families.values())))) if len(families) > 1 else 0
+        train, held_out = list[str](), list[str]()
+        for family in _shuffled(families, fold_name):
+            (held_out if len(held_out) < wanted else train).extend(families[family])
+        splits.append(Split(fold_name, *(tuple(sorted(people)) for people in (train, held_out, test))))
     return splits
 
 

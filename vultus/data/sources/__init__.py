@@ -20,8 +20,10 @@ from vultus.core.console import track
 from vultus.core.errors import UserError
 from vultus.data.parquet import TableWriter
 
-SOURCES = ("world", "folder", "bp4d", "disfa")
-"""The adapters, which are modules of this package."""
+SOURCES = tuple(
+    sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in ("__init__", "rows"))
+)
+"""The adapters, which are the modules of this package but for `rows`."""
 
 
 @dataclass(frozen=True)
