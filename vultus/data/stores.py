@@ -2,7 +2,8 @@
 
 `build_store` computes each clip once, in parallel processes of one thread, keeps the result by content hash under
 ``.cache/vultus/``, and streams all results into one folder (``docs/architecture.md`` 5). Adding a clip costs one clip;
-memory holds the table of clips and one clip a process. A clip that fails is listed in ``failed.parquet`` and the others go on.
+memory holds the table of clips and one clip a process. A clip that fails is listed in ``failed.parquet``; the others go
+on.
 """
 
 from __future__ import annotations
