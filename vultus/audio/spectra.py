@@ -9,7 +9,6 @@ Legend: S samples, T feature frames, M mel bands, C coefficients.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -25,26 +24,6 @@ _BLOCK = 4096
 """Frames that are transformed at once: bounds the memory of long recordings."""
 
 Floats = npt.NDArray[np.float32]
-
-
-def resample(wav: npt.NDArray[np.floating], from_hz: int, to_hz: int) -> Floats:
-    """Change the sample rate with a polyphase filter: 22 050 -> 16 000 Hz is exactly 320/441.
-
-    Args:
-        wav: (S,).
-        from_hz: its rate.
-        to_hz: the wanted rate.
-
-    Returns:
-        (ceil(S * to_hz / from_hz),).
-    """
-    from scipy.signal import resample_poly
-
-    _check_mono(wav)
-    if from_hz == to_hz:
-        return wav.astype(np.float32)
-    divisor = math.gcd(from_hz, to_hz)
-    return np.asarray(resample_poly(wav.astype(np.float64), to_hz // divisor, from_hz // divisor), np.float32)
 
 
 def centred_frames(
