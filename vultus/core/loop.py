@@ -97,6 +97,10 @@ class Run:
     selected: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What each phase ended with: selected epoch, its validation value, steps, seconds."""
 
+    def label(self, phase: str) -> str:
+        """What a progress bar calls this training: system, fold, phase."""
+        return " ".join(str(part) for part in (self.about.get("system"), self.fold.name, phase) if part)
+
     def train_phase(self, system: System, phase: Phase) -> None:
         """Train ``system`` through a phase, from where an earlier attempt stopped; ends with the selected weights."""
         train_phase(self, system, phase)
@@ -172,7 +176,7 @@ def train_phase(run: Run, system: System, phase: Phase) -> None:
     batches = _prefetch(
         system, run.fold, phase, range(progress.step * config.accumulate, total * config.accumulate), steps
     )
-    for step in track(range(progress.step, total), f"{run.fold.name} {phase.name}"):
+    for step in track(range(progress.step, total), run.label(phase.name)):
         factor = config.rate_factor(step, steps)
         for group, rate in zip(optimizer.param_groups, initial_rates, strict=True):
             group["lr"] = rate * factor

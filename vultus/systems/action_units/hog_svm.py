@@ -84,7 +84,7 @@ class HogSvm(System):
         chosen: dict[str, Any] = {}
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a large C may stop early; validation decides
-            for i, au in enumerate(track(self.config.aus, f"{run.fold.name} SVM")):
+            for i, au in enumerate(track(self.config.aus, run.label("machines"))):
                 coded, best = y[:, i] >= 0, -1.0
                 if len(np.unique(y[coded, i])) < 2:
                     self.bias[i] = 1.0 if (y[coded, i] > 0).any() else -1.0
