@@ -191,9 +191,11 @@ class _Studio:
             SAMPLES,
         )
         depth, mask = _resolve(solid.triangle, solid.depth, surface.part, SAMPLES)
-        picture = colour + (1 - coverage)[..., None] * self.background
-        if not sitter.bald:
-            picture = self._comb(picture, world, screen, solid, light, depth, mask)
+        behind = (1 - coverage)[..., None] * self.background
+        if sitter.bald:
+            picture = colour + behind
+        else:
+            picture = self._comb(colour, behind, coverage, world, screen, solid, light, depth, mask)
         rgb = develop(picture * self.metered, mask, scene, number)
         points = camera.project(world[top.landmark_vertices])
         box = self._box(world)
@@ -241,7 +243,9 @@ class _Studio:
 
     def _comb(
         self,
-        picture: Floats,
+        colour: Floats,
+        behind: Floats,
+        coverage: Floats,
         world: Floats,
         screen: Floats,
         solid: Fragments,
@@ -249,7 +253,10 @@ class _Studio:
         depth: Floats,
         mask: npt.NDArray[np.uint8],
     ) -> Floats:
-        """Lay the hair over the picture; depth and mask are updated in place where hair hides more than half."""
+        """Lay the hair over the head's `colour` and the background `behind` it, each times its share of the pixel.
+
+        Depth and mask are updated in place where hair covers more than half of a pixel.
+        """
         shell = np.ascontiguousarray(world[self.hair])
         surface = HairSurface(
             shell,
@@ -260,19 +267,22 @@ class _Studio:
             np.array(self.sitter.complexion.hair, np.float32),
         )
         height, width = solid.triangle.shape
-        # First the inner side, which is seen past the face and through ragged ends, then the outer side.
-        for triangles in (self.hair_triangles[:, ::-1].copy(), self.hair_triangles):
-            fragments = rasterise(screen[self.hair], triangles, width, height)
-            colour, opacity = shade_hair(
+        # First the inner side, which shows through ragged ends, then whatever is in front.
+        for triangles, inner in ((self.hair_triangles[:, ::-1].copy(), True), (self.hair_triangles, False)):
+            fragments = rasterise(screen[self.hair], triangles, width, height, cull_back=inner)
+            strand, over_solid, over_empty = shade_hair(
                 fragments.triangle, fragments.weights, fragments.depth, solid.depth,
                 surface._replace(triangles=triangles), light, SAMPLES,
             )  # fmt: skip
-            picture = picture * (1 - opacity)[..., None] + colour
+            hidden_solid = over_solid / np.maximum(coverage, 1e-6)
+            hidden_empty = over_empty / np.maximum(1 - coverage, 1e-6)
+            colour = colour * (1 - hidden_solid)[..., None] + strand * over_solid[..., None]
+            behind = behind * (1 - hidden_empty)[..., None] + strand * over_empty[..., None]
             nearest, _ = _resolve(fragments.triangle, fragments.depth, self.hair_part, SAMPLES)
-            hidden = (opacity > 0.5) & (nearest < depth)
+            hidden = (over_solid + over_empty > 0.5) & (nearest < depth)
             mask[hidden] = HAIR
             depth[hidden] = nearest[hidden]
-        return picture
+        return colour + behind
 
     def _eyes(self, local: Floats, world: Floats, turn: Doubles, shift: Doubles, state: FrameState) -> Eyes:
         yaw, pitch = float(state.gaze[0]), float(state.gaze[1])

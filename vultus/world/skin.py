@@ -246,6 +246,9 @@ def _beard_zone(grid: ChartGrid) -> Floats:
     x, _ = grid.mesh
     reach = np.minimum(abs(p[2, 0]), abs(p[14, 0])) + 0.2
     zone *= np.clip((reach - np.abs(x)) / 1.5, 0, 1)  # a beard ends in front of the ears
+    axis = (np.linspace(0, 1, grid.size) - 0.5) / 0.4
+    # Outside this ellipse the chart holds the back of the head.
+    zone *= np.clip((1.16 - np.hypot(axis[None], axis[:, None])) / 0.14, 0, 1).astype(np.float32)
     lips = grid.polygon(p[48:60], 0.15)
     below = grid.blob(p[57] + [0, -0.28], 0.9, 0.18)
     return zone * (1 - lips) * (1 - 0.35 * below)

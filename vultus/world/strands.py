@@ -110,7 +110,7 @@ def shade_hair(
     surface: HairSurface,
     light: Lighting,
     supersampling: int,
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats, Floats, Floats]:
     """Shade a hair shell where it lies in front of the depths ``behind``.
 
     Args:
@@ -123,12 +123,14 @@ def shade_hair(
         supersampling: samples a pixel in each direction.
 
     Returns:
-        (h, w, 3) linear colour times opacity, and (h, w) opacity.
+        (h, w, 3) linear colour, and twice (h, w): the share of the pixel that hair covers over what is drawn already
+        and over nothing. Kept apart, edges of the face do not let the background shine through the hair behind them.
     """
     s = supersampling
     h, w = triangle.shape[0] // s, triangle.shape[1] // s
     colour = np.zeros((h, w, 3), np.float32)
-    opacity = np.zeros((h, w), np.float32)
+    over_solid = np.zeros((h, w), np.float32)
+    over_empty = np.zeros((h, w), np.float32)
     rows, columns = surface.texture.shape[0], surface.texture.shape[1]
     mean = np.zeros(10, np.float32)
     for y in range(h):
@@ -164,6 +166,10 @@ def shade_hair(
                     if alpha <= 0.0:
                         continue
                     total += alpha
+                    if np.isinf(behind[y * s + j, x * s + i]):
+                        over_empty[y, x] += alpha / (s * s)
+                    else:
+                        over_solid[y, x] += alpha / (s * s)
                     mean[9] += alpha * strand
                     for k in range(3):
                         corner = surface.triangles[t, k]
@@ -176,12 +182,8 @@ def shade_hair(
                 continue
             for k in range(10):
                 mean[k] /= total
-            cover = total / (s * s)
             _shade_strand(mean, surface.albedo, light, colour[y, x])
-            for k in range(3):
-                colour[y, x, k] *= cover
-            opacity[y, x] = cover
-    return colour, opacity
+    return colour, over_solid, over_empty
 
 
 @compiled
@@ -196,7 +198,7 @@ def _shade_strand(point: Floats, albedo: Floats, light: Lighting, out: Floats) -
     open_side = 1.0
     if nx * vx + ny * vy + nz * vz < 0.0:
         # The inner side of hanging hair gets little light.
-        length, open_side = -length, 0.25
+        length, open_side = -length, 0.4
     nx, ny, nz = nx / length, ny / length, nz / length
     tx, ty, tz = point[6], point[7], point[8]
     length = np.sqrt(tx * tx + ty * ty + tz * tz) + 1e-9
