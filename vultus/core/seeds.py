@@ -38,7 +38,8 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed)  # noqa: NPY002  third-party code draws from it
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a tenth of a step; nothing here reads empty memory
+    # filling empty memory costs a tenth of a step, and nothing here reads it
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
 
 
