@@ -101,6 +101,7 @@ class ClipTables:
         self.clips = read_frame(self.folder / "clips.parquet")
         self._files: dict[str, pq.ParquetFile] = {}
         self._groups: dict[str, list[tuple[str, str]]] = {}
+        self._decoded: tuple[Any, pa.Table] | None = None
 
     def __reduce__(self) -> tuple[type[ClipTables], tuple[Path]]:
         return type(self), (self.folder,)
@@ -126,7 +127,11 @@ class ClipTables:
         file = self._file(name)
         groups = [g for g, (low, high) in enumerate(self._groups[name]) if low <= clip_id <= high]
         wanted = None if columns is None else list(dict.fromkeys(["clip_id", "frame", *columns]))
-        table = file.read_row_groups(groups, columns=wanted)
+        # Clips come in the order of the file, a row group holds dozens of them: decode it once for all.
+        place = (name, groups, wanted)
+        if self._decoded is None or self._decoded[0] != place:
+            self._decoded = place, file.read_row_groups(groups, columns=wanted)
+        table = self._decoded[1]
         return table.filter(pc.equal(table["clip_id"], clip_id))
 
     def quarantine(self) -> pd.DataFrame:
