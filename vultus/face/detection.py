@@ -125,7 +125,7 @@ class MediapipeDetector:
     """MediaPipe 0.10.21, the last release whose wheel brings its models: full-range face detection, then Face Mesh.
 
     A picture is searched for boxes; the mesh is fitted to 1.5 times each box and once more to the upright square around
-    the result, which halves the error of heads that lean. A video is tracked by the mesh itself, with the search as
+    the result, which helps heads that lean. A video is tracked by the mesh itself, with the search as
     fallback. The mesh with attention to eyes and lips is used: on the real pictures of ``docs/face.md`` it is closer
     to the given points than the plain one. It gives no score; a face that is reported counts 1.
     """
