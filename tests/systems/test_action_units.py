@@ -22,7 +22,7 @@ from vultus.data.splits import Split, protocol
 from vultus.data.stores import Store
 from vultus.data.tables import ACTION_UNITS
 from vultus.face.landmarks import biocular_distance, flip_landmarks, reduce_points
-from vultus.systems.action_units.common import FAMILY, AuFold, FaceConfig, Prediction
+from vultus.systems.action_units.common import FAMILY, AuFold, FaceConfig, Prediction, jitter_pose
 
 CONFIG = FaceConfig(aus=(1, 12, 25), image_px=64)
 
@@ -192,3 +192,24 @@ def test_the_linear_machines_keep_their_sign_as_probabilities(toy_root: Path, tm
 
 def test_the_family_is_found_by_its_name() -> None:
     assert registry.family("action_units") is FAMILY
+
+
+def test_turned_and_scaled_faces_carry_their_landmarks_along() -> None:
+    """A bright cross on black stays under its landmark, and the eye distance scales with the face."""
+    image, points = torch.full((8, 3, 64, 64), -1.0), torch.tensor([[20.0, 24.0], [44.0, 24.0], [30.0, 40.0]])
+    image[:, :, 38:43, 28:33] = 1.0
+    batch = {"image": image, "landmarks": points.expand(8, 3, 2).clone(), "biocular": torch.full((8,), 24.0)}
+    jitter_pose(batch, np.random.default_rng(0), 1.0)
+    torch.testing.assert_close((batch["landmarks"][:, 1] - batch["landmarks"][:, 0]).norm(dim=-1), batch["biocular"])
+    assert batch["biocular"].std() > 1
+    mass = (batch["image"][:, 0] + 1).clamp(min=0)
+    axis = torch.arange(64.0)
+    found = torch.stack([(mass * axis).sum((1, 2)), (mass * axis[:, None]).sum((1, 2))], 1) / mass.sum((1, 2))[:, None]
+    torch.testing.assert_close(found, batch["landmarks"][:, 2], atol=0.15, rtol=0)
+
+
+def test_light_changes_pictures_and_nothing_else(toy_store: Store, split: Split) -> None:
+    plain, lit = (fold_of(toy_store, split, light_jitter=s).training_batch(0, 0, 8) for s in (0.0, 1.0))
+    assert not torch.equal(plain["image"], lit["image"])
+    assert lit["image"].abs().max() <= 1
+    assert all(torch.equal(plain[name], lit[name]) for name in plain if name != "image")
