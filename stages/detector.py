@@ -24,10 +24,11 @@ def main() -> None:
     root = Path(subsection(params, "datasets", "world")["root"])
     tables = ClipTables(Path("data/tables/world/valid"))
     metrics = train_detector(DETECTOR_FOLDER, tables, root, config, int(params["seed"]))
+    error = "no face found" if metrics["NME"] is None else f"NME {metrics['NME']:.3f} of the eye distance"
     wrote(
         DETECTOR_FOLDER,
-        f"landmark detector (embedded world): NME {metrics['NME']:.3f} of the eye distance and failure rate "
-        f"{metrics['FailureRate']:.3f} on {metrics['n']} frames of unseen people",
+        f"landmark detector (embedded world): {error}, failure rate {metrics['FailureRate']:.3f} "
+        f"on {metrics['n']} frames of unseen people",
     )
 
 
