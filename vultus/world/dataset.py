@@ -1,6 +1,6 @@
 """Writes the embedded world as a data set on disk: video, sound, pictures and tables, as a real one would come.
 
-    video/CLIP.mp4          H.264, 25 fps; with AAC sound where somebody talks
+    video/CLIP.mp4          H.264, 25 fps (spontaneous 5, tongue 60); with AAC sound where somebody talks
     audio/CLIP.wav          16 kHz, 16 bit, mono
     pictures/CLIP.png       portraits
     geometry/CLIP.npz       depth_cm (T, H, W) float16 and part (T, H, W) uint8 of the multi-view clips
