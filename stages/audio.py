@@ -26,9 +26,10 @@ def main() -> None:
     folder = Path("data/features") / name / "audio"
     store = build_audio(folder, ClipTables(Path("data/tables") / name / "valid"), Path(dataset["root"]), config)
     spoken_s = len(store) / store.meta["feature_rate_hz"]
+    n_heard = store.meta["n_clips"] if len(store) else 0
     wrote(
         folder,
-        f"{spoken_s:.1f} s of sound from {store.meta['n_clips']} clips; "
+        f"{spoken_s:.1f} s of sound from {n_heard} clips; "
         f"{store.meta['clips_without_sound']} clips without sound, {len(store.failed)} that cannot be decoded",
     )
 
