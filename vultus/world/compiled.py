@@ -13,3 +13,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def compiled(function: F) -> F:
     """Compile with numba: single-threaded, strict floating point (same input, same bits), cached on disk."""
     return cast(F, numba.njit(cache=True, error_model="numpy")(function))
+
+
+def inlined(function: F) -> F:
+    """As `compiled`, and written out where it is called: for small functions that take many arrays."""
+    return cast(F, numba.njit(cache=True, error_model="numpy", inline="always")(function))

@@ -101,7 +101,7 @@ def shadow_map(
     return ShadowMap(np.minimum(depth, np.float32(SHADOW_FAR)), axes, centre, scale)
 
 
-def ambient_occlusion(vertices: Floats, normals: Floats, triangles: Ints, directions: int = 96) -> Floats:
+def ambient_occlusion(vertices: Floats, normals: Floats, triangles: Ints, directions: int = 64) -> Floats:
     """How much of the ambient light reaches each vertex: the cosine-weighted share of free directions.
 
     Args:

@@ -15,6 +15,9 @@ from vultus.world.styles import restyle
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
+BRIGHTEST = 2.5
+"""Square root of the light at which a sensor is full."""
+
 
 def develop(light: Floats, mask: Bytes, scene: Scene, number: int) -> Bytes:
     """The picture that the scene's camera records, in the scene's style.
@@ -61,7 +64,17 @@ def grain(picture: Floats, noise: float, rng: np.random.Generator) -> Floats:
 
 def tone_curve(light: Floats) -> Floats:
     """Linear light -> display values 0..1: gamma 2.2, with a shoulder in which highlights roll off."""
-    light = np.maximum(light, 0)
-    knee = np.float32(0.75)
-    squeezed = np.where(light > knee, knee + (1 - knee) * (1 - np.exp(-(light - knee) / (1 - knee))), light)
-    return np.power(squeezed, np.float32(1 / 2.2)).astype(np.float32)
+    root = np.sqrt(np.clip(light, 0, BRIGHTEST**2))
+    return _TONES[np.rint(root * np.float32((len(_TONES) - 1) / BRIGHTEST)).astype(np.int32)]
+
+
+def _tone_table(size: int) -> Floats:
+    """Display value over the square root of the light, 0..BRIGHTEST, where the curve is nearly straight."""
+    light = np.linspace(0, BRIGHTEST, size) ** 2
+    knee = 0.75
+    over = np.maximum(light - knee, 0) / (1 - knee)
+    squeezed = np.where(light > knee, knee + (1 - knee) * (1 - np.exp(-over)), light)
+    return np.asarray(squeezed ** (1 / 2.2), np.float32)
+
+
+_TONES = _tone_table(8192)

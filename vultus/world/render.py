@@ -43,7 +43,7 @@ from vultus.world.shading import (
     shade_surface,
 )
 from vultus.world.sitter import Sitter, chart_size, prepare, welded_normals
-from vultus.world.strands import HairSurface, comb, shade_hair
+from vultus.world.strands import HairLayer, HairSurface, comb, shade_hair
 from vultus.world.styles import LUMA
 from vultus.world.wrinkles import add_creases
 
@@ -179,10 +179,14 @@ class _Studio:
         light = self._lighting(surface, (PIVOT + shift).astype(np.float32))
         screen = camera.project(surface.positions, SAMPLES)
         solid = rasterise(screen, surface.triangles, camera.width * SAMPLES, camera.height * SAMPLES)
+        depth, mask = _resolve(solid.triangle, solid.depth, surface.part, SAMPLES)
+        hair = [] if sitter.bald else self._comb(world, screen, solid, light, depth, mask)
+        covered = hair[-1].over_solid if hair else np.zeros(depth.shape, np.float32)
         colour, coverage = shade_surface(
             solid.triangle,
             solid.weights,
             solid.depth,
+            covered,
             surface,
             self.chart,
             light,
@@ -190,12 +194,7 @@ class _Studio:
             _mouth(world, turn, top.landmark_vertices),
             SAMPLES,
         )
-        depth, mask = _resolve(solid.triangle, solid.depth, surface.part, SAMPLES)
-        behind = (1 - coverage)[..., None] * self.background
-        if sitter.bald:
-            picture = colour + behind
-        else:
-            picture = self._comb(colour, behind, coverage, world, screen, solid, light, depth, mask)
+        picture = _laid_over(hair, colour, coverage, self.background)
         rgb = develop(picture * self.metered, mask, scene, number)
         points = camera.project(world[top.landmark_vertices])
         box = self._box(world)
@@ -243,17 +242,14 @@ class _Studio:
 
     def _comb(
         self,
-        colour: Floats,
-        behind: Floats,
-        coverage: Floats,
         world: Floats,
         screen: Floats,
         solid: Fragments,
         light: Lighting,
         depth: Floats,
         mask: npt.NDArray[np.uint8],
-    ) -> Floats:
-        """Lay the hair over the head's `colour` and the background `behind` it, each times its share of the pixel.
+    ) -> list[HairLayer]:
+        """The hair's inner side, which shows through ragged ends, then whatever is in front.
 
         Depth and mask are updated in place where hair covers more than half of a pixel.
         """
@@ -267,22 +263,19 @@ class _Studio:
             np.array(self.sitter.complexion.hair, np.float32),
         )
         height, width = solid.triangle.shape
-        # First the inner side, which shows through ragged ends, then whatever is in front.
+        layers = []
         for triangles, inner in ((self.hair_triangles[:, ::-1].copy(), True), (self.hair_triangles, False)):
             fragments = rasterise(screen[self.hair], triangles, width, height, cull_back=inner)
-            strand, over_solid, over_empty = shade_hair(
+            layer = shade_hair(
                 fragments.triangle, fragments.weights, fragments.depth, solid.depth,
                 surface._replace(triangles=triangles), light, SAMPLES,
             )  # fmt: skip
-            hidden_solid = over_solid / np.maximum(coverage, 1e-6)
-            hidden_empty = over_empty / np.maximum(1 - coverage, 1e-6)
-            colour = colour * (1 - hidden_solid)[..., None] + strand * over_solid[..., None]
-            behind = behind * (1 - hidden_empty)[..., None] + strand * over_empty[..., None]
+            layers.append(layer)
             nearest, _ = _resolve(fragments.triangle, fragments.depth, self.hair_part, SAMPLES)
-            hidden = (over_solid + over_empty > 0.5) & (nearest < depth)
+            hidden = (layer.over_solid + layer.over_empty > 0.5) & (nearest < depth)
             mask[hidden] = HAIR
             depth[hidden] = nearest[hidden]
-        return colour + behind
+        return layers
 
     def _eyes(self, local: Floats, world: Floats, turn: Doubles, shift: Doubles, state: FrameState) -> Eyes:
         yaw, pitch = float(state.gaze[0]), float(state.gaze[1])
@@ -335,6 +328,17 @@ def _posed(local: Floats, turn: Doubles, shift: Doubles, follows: Floats) -> Flo
     bent = local + follows[:, None] * (turned - local)
     moved = bent + (0.35 + 0.65 * follows[:, None]) * shift
     return np.asarray(moved, np.float32)
+
+
+def _laid_over(layers: list[HairLayer], colour: Floats, coverage: Floats, background: Floats) -> Floats:
+    """Hair over the head's colour (times its coverage) and the background, each in its own share of the pixel."""
+    behind = (1 - coverage)[..., None] * background
+    for layer in layers:
+        hidden_solid = layer.over_solid / np.maximum(coverage, 1e-6)
+        hidden_empty = layer.over_empty / np.maximum(1 - coverage, 1e-6)
+        colour = colour * (1 - hidden_solid)[..., None] + layer.colour * layer.over_solid[..., None]
+        behind = behind * (1 - hidden_empty)[..., None] + layer.colour * layer.over_empty[..., None]
+    return colour + behind
 
 
 def _with_prop(surface: Surface, prop: Prop, world: Floats) -> Surface:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vultus.world.anthropometry import IRIS_RADIUS
-from vultus.world.compiled import compiled
+from vultus.world.compiled import compiled, inlined
 from vultus.world.head_parts import GUM_V
 from vultus.world.head_parts import TEETH as TEETH_IN_ROW
 from vultus.world.light import lit_share
@@ -119,7 +119,7 @@ def chart_slopes(positions: Floats, uv: Floats, triangles: Ints) -> Floats:
     return slopes
 
 
-@compiled
+@inlined
 def _bilinear(chart: Floats, u: float, v: float, out: Floats) -> None:
     side = chart.shape[0]
     x = min(max(u, 0.0), 1.0) * (side - 1)
@@ -137,13 +137,13 @@ def _bilinear(chart: Floats, u: float, v: float, out: Floats) -> None:
         )
 
 
-@compiled
+@inlined
 def _smooth(low: float, high: float, x: float) -> float:
     t = min(max((x - low) / (high - low), 0.0), 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
-@compiled
+@inlined
 def _eye_albedo(px: float, py: float, pz: float, eyes: Eyes, out: Floats, bent: Floats) -> float:
     """Albedo of the eyeball at a world point into `out`, the cornea's normal into `bent`; returns the wetness."""
     near, best = 0, 1e9
@@ -196,7 +196,7 @@ def _eye_albedo(px: float, py: float, pz: float, eyes: Eyes, out: Floats, bent: 
     return 0.35 + 0.65 * shade
 
 
-@compiled
+@inlined
 def _shade(
     part: int,
     point: Floats,
@@ -217,7 +217,7 @@ def _shade(
     nx, ny, nz = nx / length, ny / length, nz / length
     bx, by, bz = nx, ny, nz
     red, green, blue = point[10], point[11], point[12]
-    occlusion, gloss, wrap, polish = point[8], point[9], 0.10, 24.0
+    occlusion, gloss, wrap, polish = point[8], point[9], 0.10, 24
     skin = part in (SKIN, LIPS, EYELID, EAR, NECK, HAND)
     if part in (SKIN, LIPS):
         _bilinear(chart, point[6], point[7], texel)
@@ -232,7 +232,7 @@ def _shade(
         gloss = 2.2 * _eye_albedo(px, py, pz, eyes, texel, bent)
         red, green, blue = texel[0], texel[1], texel[2]
         bx, by, bz = bent[0], bent[1], bent[2]
-        polish = 160.0
+        polish = 160
         occlusion = 0.35 + 0.65 * occlusion
     elif part in (MOUTH, TEETH, TONGUE):
         depth = (
@@ -242,7 +242,7 @@ def _shade(
         )
         reach = 0.5 + 0.55 * mouth.gap
         occlusion = np.exp(-max(depth - 0.25, 0.0) / reach) * _smooth(-0.25, 0.6, mouth.gap)
-        polish = 60.0
+        polish = 60
         if part == TEETH:
             # Each tooth is rounded, with a dark gap to the next one and a translucent edge.
             within = (point[6] * TEETH_IN_ROW) % 1.0 - 0.5
@@ -299,9 +299,9 @@ def _shade(
             if part == SCLERA:
                 lobe = half**polish * 22.0
             elif part == LIPS:
-                lobe = half**18.0 * 1.2 + half**90.0 * 4.0
+                lobe = half**18 * 1.2 + half**90 * 4.0
             else:
-                lobe = half**10.0 * 1.8 + half**polish * 5.0
+                lobe = half**10 * 1.8 + half**polish * 5.0
             amount = gloss * fresnel * lobe * lit * min(cosine * 4.0, 1.0)
             shine_r += light.colours[i, 0] * amount
             shine_g += light.colours[i, 1] * amount
@@ -310,7 +310,7 @@ def _shade(
     if inside:
         up = 0.6
     # What little light reaches a fold of skin has bounced off skin: it turns red as it fades.
-    ambient_r = occlusion**0.8 if skin else occlusion
+    ambient_r = occlusion * (1.25 - 0.25 * occlusion) if skin else occlusion
     r += ambient_r * (light.ground[0] + up * (light.sky[0] - light.ground[0]))
     g += occlusion * (light.ground[1] + up * (light.sky[1] - light.ground[1]))
     b += occlusion * (light.ground[2] + up * (light.sky[2] - light.ground[2]))
@@ -325,21 +325,26 @@ def _shade(
     out[2] = blue * b + shine_b
 
 
-@compiled
+@inlined
 def _gather(surface: Surface, triangle: int, weights: Floats, out: Floats) -> None:
+    """Interpolate the vertices' values; parts with a chart need neither gloss nor albedo."""
     for k in range(13):
         out[k] = 0.0
+    charted = surface.part[triangle] in (SKIN, LIPS)
     for corner in range(3):
         i = surface.triangles[triangle, corner]
         w = weights[corner]
         for k in range(3):
             out[k] += w * surface.positions[i, k]
             out[3 + k] += w * surface.normals[i, k]
-            out[10 + k] += w * surface.albedo[i, k]
         out[6] += w * surface.uv[i, 0]
         out[7] += w * surface.uv[i, 1]
         out[8] += w * surface.occlusion[i]
+        if charted:
+            continue
         out[9] += w * surface.gloss[i]
+        for k in range(3):
+            out[10 + k] += w * surface.albedo[i, k]
 
 
 @compiled
@@ -347,6 +352,7 @@ def shade_surface(
     triangle: Ints,
     weights: Floats,
     depth: Floats,
+    covered: Floats,
     surface: Surface,
     chart: Floats,
     light: Lighting,
@@ -360,6 +366,7 @@ def shade_surface(
         triangle: (H, W) of the fragments, `raster.EMPTY` for none.
         weights: (H, W, 3) of the fragments.
         depth: (H, W) of the fragments, cm.
+        covered: (h, w) share of each pixel in which hair will hide the mesh; wholly hidden pixels stay black.
         surface: the posed mesh.
         chart: (S, S, CHANNELS) skin chart for the parts skin and lips; all other parts take the vertices' albedo.
         light: the lights.
@@ -401,6 +408,8 @@ def shade_surface(
             if count == 0:
                 continue
             coverage[y, x] = count * share
+            if covered[y, x] > 0.995 * coverage[y, x]:
+                continue
             if same and farthest - nearest < 0.6:
                 mean[:] = 0.0
                 for n in range(count):

@@ -44,6 +44,19 @@ class HairSurface(NamedTuple):
     albedo: Floats
 
 
+class HairLayer(NamedTuple):
+    """One layer of hair in a picture.
+
+    colour: (h, w, 3) linear.
+    over_solid, over_empty: (h, w) share of the pixel that hair covers over what is drawn already and over nothing. Kept
+        apart, edges of the face do not let the background shine through the hair behind them.
+    """
+
+    colour: Floats
+    over_solid: Floats
+    over_empty: Floats
+
+
 def hair_colour(melanin: float, red: float, grey: float) -> Colour:
     """Linear albedo of hair from its pigments, each 0..1."""
     stops = np.array([0.0, 0.3, 0.6, 1.0])
@@ -110,7 +123,7 @@ def shade_hair(
     surface: HairSurface,
     light: Lighting,
     supersampling: int,
-) -> tuple[Floats, Floats, Floats]:
+) -> HairLayer:
     """Shade a hair shell where it lies in front of the depths ``behind``.
 
     Args:
@@ -121,10 +134,6 @@ def shade_hair(
         surface: the hair.
         light: the lights.
         supersampling: samples a pixel in each direction.
-
-    Returns:
-        (h, w, 3) linear colour, and twice (h, w): the share of the pixel that hair covers over what is drawn already
-        and over nothing. Kept apart, edges of the face do not let the background shine through the hair behind them.
     """
     s = supersampling
     h, w = triangle.shape[0] // s, triangle.shape[1] // s
@@ -183,7 +192,7 @@ def shade_hair(
             for k in range(10):
                 mean[k] /= total
             _shade_strand(mean, surface.albedo, light, colour[y, x])
-    return colour, over_solid, over_empty
+    return HairLayer(colour, over_solid, over_empty)
 
 
 @compiled
