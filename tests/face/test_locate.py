@@ -101,9 +101,9 @@ def test_frames_without_a_face_say_so(toy_data, detector):
 
 
 def test_every_n_thins_annotated_frames_and_whole_videos(toy_data, detector):
-    assert finder(toy_data, None, every_n=3)(toy_data.clip("a")).rows["frame"].tolist() == [3, 8]
+    assert finder(toy_data, None, every_n_frames=3)(toy_data.clip("a")).rows["frame"].tolist() == [3, 8]
     unlabelled = {**toy_data.clip("b"), "clip_id": "c"}
-    found = finder(toy_data, "mediapipe", every_n=4)(unlabelled)
+    found = finder(toy_data, "mediapipe", every_n_frames=4)(unlabelled)
     assert found.rows["frame"].tolist() == [0, 4]
     np.testing.assert_allclose(found.rows["time_s"], [0.02, 0.18], atol=1e-6)
 
@@ -117,7 +117,7 @@ def test_a_clip_without_frames_and_without_detection_is_empty(toy_data):
 def test_key_follows_labels_settings_and_media(toy_data, detector):
     keys = {
         finder(toy_data, "mediapipe").key(toy_data.clip("b")),
-        finder(toy_data, "mediapipe", every_n=2).key(toy_data.clip("b")),
+        finder(toy_data, "mediapipe", every_n_frames=2).key(toy_data.clip("b")),
         finder(toy_data, "mediapipe").key({**toy_data.clip("b"), "subject": "s9"}),
         finder(toy_data, "mediapipe").key(toy_data.clip("a")),
     }
@@ -137,7 +137,7 @@ def test_store_counts_the_frames_by_method(toy_data):
 
 
 def test_settings_are_checked():
-    with pytest.raises(UserError, match="every_n must be at least 1"):
-        section(LandmarkConfig, {"every_n": 0}, "datasets.d.landmarks")
+    with pytest.raises(UserError, match="every_n_frames must be at least 1"):
+        section(LandmarkConfig, {"every_n_frames": 0}, "datasets.d.landmarks")
     with pytest.raises(UserError, match="must be one of"):
         section(LandmarkConfig, {"mode": "dlib"}, "datasets.d.landmarks")

@@ -23,9 +23,6 @@ BOX_FACTOR = 2.9
 BORDER_GREY = 128
 """Value of the pixels that lie outside the picture."""
 
-TRAIN_SHARE = 176 / 200
-"""Side of the network's crop as a share of the aligned face (random crop in training, centre crop in testing)."""
-
 
 def alignment_matrix(landmarks: FloatArray, size_px: int) -> FloatArray:
     """Picture to aligned crop, for each face.

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from vultus.data import media
 from vultus.data.media import PICTURES_FPS, read_frames
 from vultus.data.parquet import ClipTables
 from vultus.data.stores import Clip, ClipArrays, Store, build_store, content_hash, file_hash, table_hash
@@ -26,7 +27,7 @@ from vultus.data.tables import ACTION_UNITS, intensity_column, occurrence_column
 from vultus.face import alignment, landmarks, regions
 from vultus.face.alignment import BORDER_GREY, alignment_matrix, transform_points, warp_face
 from vultus.face.landmarks import POINTS_49, biocular_distance
-from vultus.face.regions import au_centres
+from vultus.face.regions import au_boxes, au_centres
 
 NO_FACE = "no face found"
 INCOMPLETE = "landmarks incomplete"
@@ -93,7 +94,7 @@ def build_crops(
         cut,
         lambda clip: cut.key(clip, known[clip["clip_id"]]),
         meta=meta,
-        code=[alignment, landmarks, regions],
+        code=[alignment, landmarks, regions, media],
         jobs=jobs,
     )
     reasons = pq.read_table(folder / "dropped.parquet", columns=["reason"])["reason"].drop_null().value_counts()
@@ -114,8 +115,8 @@ class CutFaces:
     def key(self, clip: Clip, located_hash: str) -> str:
         """Content hash of all that the clip's crops depend on; ``located_hash`` is that of its landmarks."""
         labels = self.tables.frames(str(clip["clip_id"]), _COLUMNS)
-        media = file_hash(self.root / str(clip["video"]))
-        parts = [clip["subject"], clip["group"], clip["fps"], located_hash, table_hash(labels), media]
+        video = file_hash(self.root / str(clip["video"]))
+        parts = [clip["subject"], clip["group"], clip["fps"], located_hash, table_hash(labels), video]
         # `kinds` chooses clips and changes none.
         return content_hash(self.config.size_px, self.config.every_n_frames, *parts)
 
@@ -141,6 +142,7 @@ class CutFaces:
         for k, (_, _, rgb) in enumerate(decoded if frames else ()):
             faces[k] = warp_face(rgb, matrix[k], size)
         aligned = transform_points(matrix, points).astype(np.float32)
+        centres = au_centres(aligned, ACTION_UNITS, "jaa")
         labels = self.tables.frames(str(clip["clip_id"]), _COLUMNS)
         labels = labels.take(pc.index_in(pa.array(frames, pa.int32()), value_set=labels["frame"].combine_chunks()))
         return ClipArrays(
@@ -158,8 +160,9 @@ class CutFaces:
             {
                 "face": faces,
                 "landmarks_68": aligned,
-                "au_centres_jaa": au_centres(aligned, ACTION_UNITS, "jaa"),
+                "au_centres_jaa": centres,
                 "au_centres_eac": au_centres(aligned, ACTION_UNITS, "eac"),
+                "au_boxes": au_boxes(centres, size),
                 "au_occurrence": _columns(labels, occurrence_column, -1, np.int8),
                 "au_intensity": _columns(labels, intensity_column, np.nan, np.float32),
                 "biocular_px": biocular_distance(aligned),

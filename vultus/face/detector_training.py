@@ -34,12 +34,12 @@ from vultus.face.landmarks import (
 )
 from vultus.face.locate import annotated_points
 from vultus.face.trained_detector import WINDOW_FACTOR, LandmarkNet, TrainedDetector, cut_window
+from vultus.metrics.landmarks import FAILURE_THRESHOLD
 
 Points = npt.NDArray[np.float32]
 
 CONTEXT_FACTOR = 2.4
 CONTEXT_PX = 112
-FAILURE = 0.10
 NO_FACE_SHARE = 0.15
 LATE_LOOK_SHARE = 0.6
 
@@ -153,7 +153,7 @@ def gather_contexts(samples: Iterator[Sample]) -> tuple[Tensor, Tensor]:
     cuts, points = [], []
     for sample in samples:
         window = Window.around(sample.landmarks_68, CONTEXT_FACTOR)
-        window = Window(window.centre, window.side_px)
+        window = Window(window.centre, window.side_px)  # level: heads keep their turn
         matrix = window.matrix(CONTEXT_PX)
         cuts.append(cut_window(sample.rgb, window, CONTEXT_PX))
         points.append(sample.landmarks_68 @ matrix[:, :2].T + matrix[:, 2])
@@ -280,7 +280,7 @@ def score_detector(detector: TrainedDetector, samples: Iterator[Sample], total: 
         metrics |= {
             f"NME{suffix}": float(errors[known].mean()) if known.any() else None,
             f"NME_interocular{suffix}": float(part[known, 2].mean()) if known.any() else None,
-            f"FailureRate{suffix}": float((~(errors <= FAILURE)).mean()) if len(part) else None,
+            f"FailureRate{suffix}": float((~(errors <= FAILURE_THRESHOLD)).mean()) if len(part) else None,
             f"FoundRate{suffix}": float(known.mean()) if len(part) else None,
             f"n{suffix}": len(part),
         }

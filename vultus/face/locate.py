@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vultus.data import media
 from vultus.data.media import PICTURES_FPS, kind_of, read_frames
 from vultus.data.parquet import ClipTables
 from vultus.data.stores import Clip, ClipArrays, Store, build_store, content_hash, file_hash, table_hash
@@ -40,12 +41,12 @@ class LandmarkConfig:
     """auto: annotated points, and for frames without them MediaPipe or, where it is not installed, the detector
     trained here. annotated: never detect. mediapipe, trained: always detect with that one."""
 
-    every_n: int = 1
+    every_n_frames: int = 1
     """Take every n-th frame of a clip; of its annotated frames where the data set annotates some."""
 
     def __post_init__(self) -> None:
-        if self.every_n < 1:
-            raise ValueError(f"every_n must be at least 1, not {self.every_n}")
+        if self.every_n_frames < 1:
+            raise ValueError(f"every_n_frames must be at least 1, not {self.every_n_frames}")
 
 
 def build_landmarks(
@@ -73,6 +74,11 @@ def build_landmarks(
         UserError: no clips, or all failed; or the detector that the mode asks for is absent.
     """
     fallback = choose_detector(config.mode)
+    code = [landmarks, detection, media]
+    if fallback == "trained":
+        from vultus.face import trained_detector  # with torch
+
+        code.append(trained_detector)
     clips = tables.records()
     store = build_store(
         folder,
@@ -80,7 +86,7 @@ def build_landmarks(
         locate := LocateFaces(tables, Path(root), config, fallback, Path(detector_folder)),
         locate.key,
         meta={"unit": "px of the full frame, 0-based pixel centres", "detector": fallback, **asdict(config)},
-        code=[landmarks, detection],
+        code=code,
         jobs=jobs,
     )
     methods = pq.read_table(folder / "rows.parquet", columns=["method"])["method"].value_counts().to_pylist()
@@ -195,7 +201,7 @@ class LocateFaces:
                 visible[k],
                 float(given[k]),
             )
-            for k in range(0, len(numbers), self.config.every_n)
+            for k in range(0, len(numbers), self.config.every_n_frames)
         ]
 
     def _to_detect(self, located: list[Located]) -> list[int]:
@@ -212,7 +218,7 @@ class LocateFaces:
         path = self.root / str(clip["video"])
         detector = open_detector(self.detector, self.detector_folder)
         moving = kind_of(path) == "video"
-        step = self.config.every_n if frames is None else 1
+        step = self.config.every_n_frames if frames is None else 1
         for position, (frame, time_s, rgb) in enumerate(read_frames(path, frames, fps=_fps(clip))):
             if position % step:
                 continue
