@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.world.facs_areas import region_of
 from vultus.data.media import read_frames
 from vultus.world import dataset, directing, population
 from vultus.world.camera import Camera, portrait_camera
@@ -19,7 +20,6 @@ from vultus.world.genes import Genes
 from vultus.world.head import PARTS, person_shape, topology
 from vultus.world.muscles import AUS, deform
 from vultus.world.population import WorldConfig
-from vultus.world.regions import region_of
 from vultus.world.render import PIVOT, Frame, FrameState, render_clip
 from vultus.world.scene import Scene, Sensor
 

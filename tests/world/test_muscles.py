@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.world.facs_areas import region_of
 from tests.world.test_head import MEAN, REAL, TOP, someone
 from vultus.data.tables import ACTION_UNITS
 from vultus.world import anthropometry as body
 from vultus.world import head
 from vultus.world.muscle_table import EXPRESSIONS
 from vultus.world.muscles import AUS, JAW_DROP, deform, lip_seal
-from vultus.world.regions import region_of
 from vultus.world.skin_mesh import EYE_COLUMNS, LIP_COLUMNS, skin_mesh
 from vultus.world.waters import Linear, Slide, Sphincter, field
 

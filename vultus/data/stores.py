@@ -21,7 +21,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from multiprocessing import get_context
@@ -37,6 +37,7 @@ import pyarrow.parquet as pq
 
 from vultus.core.console import track
 from vultus.core.errors import UserError
+from vultus.core.processes import one_thread_a_process
 from vultus.data.parquet import partial_folder, read_frame, replace_folder
 
 CACHE_ROOT = Path(".cache/vultus")
@@ -45,7 +46,6 @@ CACHE_ROOT = Path(".cache/vultus")
 Clip = Mapping[str, Any]
 """One row of the clips table, with ``clip_id``."""
 
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _ROWS_PER_GROUP = 65_536
 
 
@@ -260,7 +260,7 @@ def _parallel(
     todo: list[tuple[Clip, Path]], compute: Callable[[Clip], ClipArrays], jobs: int
 ) -> Iterator[tuple[str, str | None]]:
     """Compute in ``jobs`` processes; clips caught by the death of a process are tried again in one process each."""
-    with _one_thread_a_process():
+    with one_thread_a_process():
         suspects: list[tuple[Clip, Path]] = []
         with ProcessPoolExecutor(jobs, get_context("spawn"), _limit_threads) as pool:
             futures: dict[Future[str | None], tuple[Clip, Path]] = {
@@ -296,21 +296,6 @@ def _compute_one(compute: Callable[[Clip], ClipArrays], clip: Clip, entry: Path)
         where = next((f for f in reversed(frames) if not f.filename.startswith(installed)), frames[-1])
         return f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
     return None
-
-
-@contextmanager
-def _one_thread_a_process() -> Iterator[None]:
-    """The children read these variables when they load BLAS, OpenMP and numba."""
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _limit_threads() -> None:

@@ -17,9 +17,6 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
-NEAR_CM = 5.0
-"""What reaches nearer to a camera than this is not drawn."""
-
 
 @dataclass(frozen=True)
 class Camera:
@@ -78,13 +75,6 @@ class Camera:
             x = (x + 0.5) * supersampling - 0.5
             y = (y + 0.5) * supersampling - 0.5
         return np.stack([x, y, depth], 1).astype(np.float32)
-
-    def resized(self, width: int, height: int) -> Camera:
-        """The same view on another pixel grid; the picture's height keeps its field of view."""
-        scale = height / self.height
-        shift = (width - self.width * scale) / 2
-        centre = ((self.centre_px[0] + 0.5) * scale - 0.5 + shift, (self.centre_px[1] + 0.5) * scale - 0.5)
-        return replace(self, width=width, height=height, focal_px=self.focal_px * scale, centre_px=centre)
 
 
 def look_at(

@@ -17,12 +17,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from multiprocessing import get_context
@@ -35,6 +33,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vultus.core.console import track
+from vultus.core.processes import one_thread_a_process
 from vultus.data import tables
 from vultus.world import population, recording
 from vultus.world.directing import Take, direct
@@ -43,6 +42,7 @@ from vultus.world.muscles import AUS
 from vultus.world.performance import occurrence
 from vultus.world.population import ClipPlan, WorldConfig
 from vultus.world.render import Frame
+from vultus.world.speech import synthesiser
 from vultus.world.tongue import TONGUE_PARAMETERS
 
 CACHE = Path(".cache/vultus/world")
@@ -83,7 +83,8 @@ Everything in this folder was drawn by a program (vultus.world): the people do n
 synthesiser's, the labels are the numbers that the pictures were drawn from. The column `licence` of clips.parquet says
 "synthetic" for every clip. Results on these data say nothing of how a system does on real people.
 
-seed {seed}; {people} people, {clips} clips, {frames} frames of {size} x {size} pixels, {speech} spoken sentences.
+seed {seed}; {people} people, {clips} clips, {frames} frames of {size} x {size} pixels, {speech} sentences
+spoken by {voice}.
 
 video/ audio/ pictures/   media, named by clip id
 geometry/                 depth and part masks of the multi-view clips
@@ -134,7 +135,13 @@ def write_world(config: WorldConfig, seed: int, root: Path | str, cache: Path | 
         spoken = sum(plan.kind in population.SENTENCE_FRAMES and plan.view in (None, "lips") for plan in plans)
         (folder / "README.txt").write_text(
             _README.format(
-                seed=seed, people=len(people), clips=len(plans), frames=n_frames, size=config.size_px, speech=spoken
+                seed=seed,
+                people=len(people),
+                clips=len(plans),
+                frames=n_frames,
+                size=config.size_px,
+                speech=spoken,
+                voice=synthesiser(),
             )
         )
         if root.exists():
@@ -156,9 +163,9 @@ def source_hash() -> str:
 
 def content_key(config: WorldConfig, seed: int, plan: ClipPlan) -> str:
     """Name of a clip's entry in the cache."""
-    return hashlib.sha256(
-        json.dumps([asdict(plan), config.size_px, seed, source_hash()], sort_keys=True).encode()
-    ).hexdigest()[:32]
+    voice = synthesiser() if plan.kind in population.SENTENCE_FRAMES else None
+    facts = [asdict(plan), config.size_px, seed, voice, source_hash()]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _record_missing(config: WorldConfig, seed: int, cache: Path, missing: Mapping[str, Path]) -> None:
@@ -173,7 +180,7 @@ def _record_missing(config: WorldConfig, seed: int, cache: Path, missing: Mappin
             _record_clips(config, seed, cache, clips)
         return
     with (
-        _one_thread_a_process(),
+        one_thread_a_process(),
         ProcessPoolExecutor(config.processes, get_context("spawn"), cv2.setNumThreads, (1,)) as pool,
     ):
         futures = [pool.submit(_record_clips, config, seed, cache, clips) for clips in jobs.values()]
@@ -183,22 +190,6 @@ def _record_missing(config: WorldConfig, seed: int, cache: Path, missing: Mappin
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-@contextmanager
-def _one_thread_a_process() -> Iterator[None]:
-    """Child processes inherit these before they import anything that starts threads."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _record_clips(config: WorldConfig, seed: int, cache: Path, entries: Mapping[str, Path]) -> None:

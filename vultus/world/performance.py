@@ -22,7 +22,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 
 from vultus.world.muscles import AUS
 
@@ -422,8 +422,3 @@ def head_pose(
     shifting = smooth_noise(n_frames, 0.8, rng, fps, size=3) * lively * np.array([0.25, 0.15, 0.3])
     placed = rng.normal(0.0, [0.5, 0.4, 1.5])
     return np.concatenate([held + turning, placed + shifting], axis=1).astype(np.float32)
-
-
-def expected_rate(task: str, habit: Array) -> Array:
-    """(K,) share of frames in which each AU of ``COPULA_AUS`` is above the threshold for a person and a task."""
-    return np.array(ndtr(habit - _thresholds(task)))

@@ -94,8 +94,8 @@ class WorldConfig:
     spontaneous_frames: int = 16
     """Frames of each."""
     spontaneous_fps: float = 5.0
-    """Their rate. An action unit lasts one to three seconds, so neighbours at 25 frames/s are near-duplicates
-    (the papers' protocols thin them out); at 5 a clip of 16 frames shows three seconds for the price of 0.6."""
+    """Their rate. Action units last one to seven seconds, so neighbours at 25 frames/s are near-duplicates; at 5 a clip
+    of 16 frames shows three seconds at the price of 0.6. Systems that look at motion have the other kinds, at 25."""
     speech_clips: int = 1
     """Sentences of the GRID grammar a person, 75 frames (3 s) each."""
     emotion_clips: int = 2

@@ -190,7 +190,7 @@ class _Studio:
             surface,
             self.chart,
             light,
-            self._eyes(local, world, turn, shift, state),
+            self._eyes(world, turn, shift, state),
             _mouth(world, turn, top.landmark_vertices),
             SAMPLES,
         )
@@ -277,7 +277,7 @@ class _Studio:
             depth[hidden] = nearest[hidden]
         return layers
 
-    def _eyes(self, local: Floats, world: Floats, turn: Doubles, shift: Doubles, state: FrameState) -> Eyes:
+    def _eyes(self, world: Floats, turn: Doubles, shift: Doubles, state: FrameState) -> Eyes:
         yaw, pitch = float(state.gaze[0]), float(state.gaze[1])
         ahead = rotation(pitch, yaw, 0.0)
         centres = self.sitter.shape.eye_centres.astype(np.float64)

@@ -11,6 +11,7 @@ affricates) starts where the closure starts and names its release.
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -240,6 +241,13 @@ def synthesise_many(requests: Iterable[SpeechRequest]) -> list[Utterance]:
 def espeak_available() -> bool:
     """The package ``espeakng-loader`` is installed and processes can be forked (its worker needs that)."""
     return hasattr(os, "fork") and importlib.util.find_spec("espeakng_loader") is not None
+
+
+def synthesiser() -> str:
+    """Name and version of what speaks here; sound and times of a sentence depend on it."""
+    if espeak_available():
+        return f"eSpeak NG (espeakng-loader {importlib.metadata.version('espeakng-loader')})"
+    return "the built-in formant synthesiser"
 
 
 @functools.cache
