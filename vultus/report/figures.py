@@ -53,6 +53,7 @@ def draw_curves(history: pd.DataFrame, names: Sequence[str], folder: Path, stem:
     rows = -(-len(names) // columns)
 
     def draw(figure: Any, theme: Theme) -> None:
+        lines: dict[str, Any] = {}
         for number, name in enumerate(names):
             axes = figure.add_subplot(rows, columns, number + 1)
             _style(axes, theme)
@@ -62,12 +63,13 @@ def draw_curves(history: pd.DataFrame, names: Sequence[str], folder: Path, stem:
                 if chosen.empty:
                     continue
                 epochs = chosen.groupby(["epoch", "fold"])["value"].mean().groupby("epoch").agg(["mean", "min", "max"])
-                axes.plot(epochs.index + 1, epochs["mean"], color=colour, marker="o", markersize=3, label=split)
+                (lines[split],) = axes.plot(epochs.index + 1, epochs["mean"], color=colour, marker="o", markersize=3)
                 axes.fill_between(epochs.index + 1, epochs["min"], epochs["max"], color=colour, alpha=0.2, linewidth=0)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.set_xlim(0.5, history["epoch"].max() + 1.5)
+            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
             axes.set_xlabel("epoch", fontsize=9)
-            if number == 0:
-                axes.legend(frameon=False, fontsize=9, labelcolor=theme.ink)
+        where = {"loc": "outside upper right", "ncols": 2}
+        figure.legend(lines.values(), lines.keys(), frameon=False, fontsize=9, labelcolor=theme.ink, **where)
 
     return _save(draw, (3.6 * columns, 2.5 * rows), folder, stem)
 
