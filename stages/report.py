@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("reports/site"))
     arguments = parser.parse_args()
 
-    from vultus.core.results import replaced_folder
+    from vultus.core.folders import replaced_folder
     from vultus.report.site import build_site
 
     with replaced_folder(arguments.out) as out:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from vultus.core.errors import UserError
-from vultus.core.results import ResultRow, read_rows, replaced_folder, write_curves, write_metrics, write_rows
+from vultus.core.results import ResultRow, read_rows, write_curves, write_metrics, write_rows
 
 NAN = float("nan")
 ROWS = [
@@ -35,19 +35,6 @@ def test_other_columns_are_refused(tmp_path: Path) -> None:
 def test_metrics_are_flat_and_nan_is_null(tmp_path: Path) -> None:
     write_metrics(tmp_path / "metrics.json", {"F1": 0.5, "NME": NAN})
     assert json.loads((tmp_path / "metrics.json").read_text()) == {"F1": 0.5, "NME": None}
-
-
-def test_a_folder_is_replaced_only_without_an_error(tmp_path: Path) -> None:
-    target = tmp_path / "out"
-    with replaced_folder(target) as folder:
-        (folder / "old").touch()
-    with pytest.raises(ZeroDivisionError), replaced_folder(target) as folder:
-        (folder / "new").write_text(str(1 / 0))
-    assert [path.name for path in target.iterdir()] == ["old"]
-    with replaced_folder(target) as folder:
-        (folder / "new").touch()
-    assert [path.name for path in target.iterdir()] == ["new"]
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_curves_have_a_row_an_epoch(tmp_path: Path) -> None:

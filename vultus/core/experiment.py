@@ -22,10 +22,11 @@ import vultus
 from vultus.core import registry
 from vultus.core.config import load_params, section, subsection
 from vultus.core.errors import UserError
+from vultus.core.folders import replaced_folder
 from vultus.core.history import History, Observer
 from vultus.core.loop import Run, TrainConfig
 from vultus.core.registry import Card
-from vultus.core.results import replaced_folder, write_curves, write_metrics, write_rows
+from vultus.core.results import write_curves, write_metrics, write_rows
 from vultus.core.seeds import seed_everything
 from vultus.core.system import Fold, System
 

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,17 +40,6 @@ class ResultRow:
 
 
 COLUMNS = tuple(ResultRow.__dataclass_fields__)
-
-
-@contextmanager
-def replaced_folder(folder: Path) -> Iterator[Path]:
-    """A new folder to write into, which takes the place of ``folder`` when the block ends without an error."""
-    partial = folder.with_name(f".{folder.name}.writing")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    yield partial
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
 
 
 def write_rows(path: Path, rows: Sequence[ResultRow]) -> None:

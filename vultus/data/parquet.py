@@ -6,7 +6,6 @@ statistics, so that a worker that computes one clip reads the rows of that clip 
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vultus.core.errors import UserError
+from vultus.core.folders import partial_folder, replace_folder
 from vultus.data.tables import SCHEMAS
 
 ROW_GROUP_ROWS = 8_192
@@ -161,21 +161,3 @@ def read_frame(path: Path) -> pd.DataFrame:
     """A whole Parquet file as a data frame."""
     frame: pd.DataFrame = pq.read_table(path).to_pandas()
     return frame
-
-
-def partial_folder(folder: Path) -> Path:
-    """An empty folder beside ``folder`` to write into before `replace_folder`."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    return partial
-
-
-def replace_folder(partial: Path, folder: Path) -> None:
-    """Put a finished folder into place; a reader sees the old one, none, or the new one, never a half."""
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(partial, folder)
-    shutil.rmtree(old, ignore_errors=True)

@@ -37,8 +37,9 @@ import pyarrow.parquet as pq
 
 from vultus.core.console import track
 from vultus.core.errors import UserError
+from vultus.core.folders import partial_folder, replace_folder
 from vultus.core.processes import one_thread_a_process
-from vultus.data.parquet import partial_folder, read_frame, replace_folder
+from vultus.data.parquet import read_frame
 
 CACHE_ROOT = Path(".cache/vultus")
 """Per-clip results and file hashes; deleting it loses time only."""

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from vultus.core.console import track
 from vultus.core.errors import UserError
+from vultus.core.folders import replaced_folder
 from vultus.core.seeds import generator
 from vultus.data.media import read_frames
 from vultus.data.parquet import ClipTables
@@ -110,10 +111,11 @@ def train_detector(folder: Path, tables: ClipTables, root: Path, config: Detecto
     tests = annotated_samples(tables, root, "test", config.test_frames, config, seed)
     metrics = score_detector(detector, tests, config.test_frames)
     metrics |= {"train_frames": len(contexts), "parameters": sum(p.numel() for p in net.parameters())}
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, folder / "weights.safetensors")
-    (folder / "config.yaml").write_text(yaml.safe_dump(asdict(config) | {"seed": seed}, sort_keys=False))
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    with replaced_folder(folder) as out:
+        weights = {name: value.contiguous() for name, value in net.state_dict().items()}
+        save_file(weights, out / "weights.safetensors")
+        (out / "config.yaml").write_text(yaml.safe_dump(asdict(config) | {"seed": seed}, sort_keys=False))
+        (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     return metrics
 
 
