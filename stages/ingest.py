@@ -1,4 +1,4 @@
-"""python -m stages.ingest --dataset D: a data set from its original layout into the four tables."""
+"""Stage `ingest`: a data set from its own layout into the four tables. ``python -m stages.ingest --dataset world``"""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from pathlib import Path
 
 from vultus.core.config import load_params, section, subsection
 from vultus.core.console import run_stage, wrote
-from vultus.data.sources import DatasetConfig, ingest
 
 
 def main() -> None:
-    """Read ``datasets.D`` through its adapter into ``data/tables/D/ingested``."""
+    """Read `datasets.D` and the files below its root; write data/tables/D/ingested."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", required=True, help="key below datasets in params.yaml")
-    parser.add_argument("--params", default="params.yaml", help="params file")
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     arguments = parser.parse_args()
-    dataset = arguments.dataset
-    config = section(
-        DatasetConfig, subsection(load_params(arguments.params), "datasets", dataset), f"datasets.{dataset}"
-    )
-    folder = Path("data/tables") / dataset / "ingested"
-    counts = ingest(config, dataset, folder)
+    name = arguments.dataset
+
+    from vultus.data.sources import DatasetConfig, ingest
+
+    dataset = subsection(load_params(arguments.params), "datasets", name)
+    config = section(DatasetConfig, dataset, f"datasets.{name}")
+    folder = Path("data/tables") / name / "ingested"
+    counts = ingest(config, name, folder)
     wrote(
         folder,
         f"{counts['clips']} clips, {counts['frames']} annotated frames, {counts['units']} words and phones; "
