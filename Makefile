@@ -1,6 +1,8 @@
 # make repro   run the pipeline, publish to MLflow, say where the report is
 # make test    the whole test suite              make lint   ruff and mypy
-# make ui      MLflow and Prefect on loopback     make clean  outputs and caches, not the environment
+# make ui      MLflow and Prefect on loopback     make publish  result files into MLflow again
+# make clean   removes all outputs and caches, .cache and the local mlflow.db among them: the next repro renders the world again.
+#              Keeps the environment, your data sets and reports/results.csv.
 #
 # Every target sets up .venv by itself, once; it is renewed when constraints.txt or pyproject.toml changes.
 
@@ -46,7 +48,7 @@ clean:
 # run time, so its absence on some platform must not stop the rest.
 $(INSTALLED): constraints.txt pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -c constraints.txt "torch==2.13.0" -e ".[data,speech,pipeline,metrics,dev]"
+	$(VENV)/bin/pip install -c constraints.txt "torch==2.13.0" -e ".[data,speech,pipeline,dev]"
 	$(VENV)/bin/pip install -c constraints.txt --no-deps mediapipe absl-py flatbuffers \
 		|| echo "mediapipe is not available here: landmarks of real faces will come from the detector trained by the pipeline"
 	touch $(INSTALLED)
