@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.synthetic_results import write_dataset, write_repository
+from tests.synthetic_results import write_dataset, write_detector, write_repository
 from vultus.core import registry
 from vultus.core.config import load_params
 from vultus.core.loop import TrainConfig
@@ -25,7 +25,7 @@ from vultus.core.registry import Card
 from vultus.core.system import System
 from vultus.report.collect import read_dataset, read_media
 from vultus.report.figures import draw_poster
-from vultus.report.site import build_site, duration, number, paper_tables
+from vultus.report.site import build_site, duration, how_faces_were_aligned, number, paper_tables
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def _parse(page: Path) -> _Links:
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_repository(tmp_path, ("jaa_net", "hog_svm"))
     write_dataset(tmp_path)
+    write_detector(tmp_path / "models" / "landmark_detector")
     monkeypatch.setattr(registry, "get", _card)
     return tmp_path
 
@@ -151,8 +152,8 @@ def test_synthetic_results_say_so_on_every_page_that_shows_them(root: Path) -> N
 
 def test_charts_say_so_too(root: Path) -> None:
     site = _build(root)
-    charts = [path for path in (site / "figures").glob("*.svg") if not path.name.startswith("curves")]
-    assert charts
+    charts = list((site / "figures").glob("*.svg"))
+    assert {path.name.split("-")[0] for path in charts} == {"action_units", "curves", "parts", "rates"}
     assert all("(synthetic)" in path.read_text() for path in charts)
 
 
@@ -166,8 +167,9 @@ def test_text_from_files_is_escaped(root: Path) -> None:
 
 def test_configuration_marks_what_differs_from_the_paper(root: Path) -> None:
     page = (_build(root) / "systems/jaa_net.html").read_text()
-    rows = re.findall(r"<tr( class=\"current\")?><th scope=\"row\"><code>(\w+)</code>", page)
-    assert {name: bool(mark) for mark, name in rows} == {"unit": True, "xi": False}
+    rows = re.findall(r"<tr( class=\"current\")?><th scope=\"row\"><code>([\w.]+)</code>", page)
+    marks = {"unit": True, "xi": False, "train.epochs": True, "train.batch_size": False}
+    assert {name: bool(mark) for mark, name in rows} == marks
 
 
 def test_the_papers_numbers_come_with_a_reason(root: Path) -> None:
@@ -182,6 +184,41 @@ def test_the_papers_numbers_come_with_a_reason(root: Path) -> None:
     assert table.numbers[1][0] == "PSNR"
     assert math.isnan(table.numbers[1][2]), "what was not measured here is not invented"
     assert "Not comparable" in table.reason
+    assert "unit 2 (paper: 8), train.epochs 3 (paper: 12)" in table.reason
+    assert "xi" not in table.reason, "what is as in the paper explains nothing"
+
+
+def test_a_page_names_whose_landmarks_cut_the_faces_out(root: Path) -> None:
+    page = (_build(root) / "systems/jaa_net.html").read_text()
+    assert how_faces_were_aligned({"annotated": 5, "mediapipe": 1}) in page
+    assert "test people too" in page
+    assert how_faces_were_aligned({}) == ""
+
+
+def test_the_detectors_error_is_on_the_page_of_the_world(root: Path) -> None:
+    page = (_build(root) / "datasets/world.html").read_text()
+    shown = re.findall(r'<th scope="row">(?:all|occluded) frames</th>(.*?)</tr>', page)
+    values = [re.findall(r'<td class="num">(.*?)</td>', row) for row in shown]
+    assert values == [["0.039", "0.021", "0.995", "1,200"], ["–", "–", "–", "0"]]
+
+
+def test_a_folder_of_the_readers_own_is_not_searched_for_sheets(root: Path) -> None:
+    section = {"source": "folder", "root": "data/raw/world"}
+    report = read_dataset(root, "world", section)
+    assert report.media == []
+    assert report.detector == {}
+
+
+def test_the_cover_links_to_the_data_set_it_shows(root: Path) -> None:
+    params = load_params(root / "params.yaml")
+    params["datasets"] = {"mine": {"source": "folder", "root": "mine"}, **params["datasets"]}
+    build_site(root, root / "site", params)
+    overview = (root / "site/index.html").read_text()
+    assert 'More on the page of <a href="datasets/world.html">' in overview
+
+
+def test_a_site_without_data_sets_and_systems(tmp_path: Path) -> None:
+    assert build_site(tmp_path, tmp_path / "site", {"seed": 1, "datasets": {}, "systems": {}}) == 1
 
 
 def test_two_builds_have_the_same_bytes(root: Path) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from vultus.core import registry
 from vultus.core.registry import Card
-from vultus.core.results import read_rows
+from vultus.core.results import SYNTHETIC_SOURCE, read_rows
 from vultus.data.tables import ACTION_UNITS, occurrence_column
 
 PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".gif")
@@ -56,7 +56,9 @@ class DatasetReport:
     """A data set after ingest, validation and feature stages.
 
     ``statistics`` are (name, value) pairs; ``base_rates`` has the columns au, rate, low, high (over subjects,
-    fractions); ``failed`` lists clips that a feature stage could not compute; ``crops`` is a sheet of aligned faces.
+    fractions); ``failed`` lists clips that a feature stage could not compute; ``crops`` is a sheet of aligned faces;
+    ``aligned_by`` counts the aligned faces by the method that found their landmarks; ``detector`` are the metrics of
+    the landmark detector that was trained on this data set, empty for all but the embedded world.
     """
 
     key: str
@@ -69,11 +71,13 @@ class DatasetReport:
     failed: pd.DataFrame
     media: list[Medium]
     crops: Path | None
+    aligned_by: dict[str, int]
+    detector: dict[str, Any]
 
     @property
     def synthetic(self) -> bool:
         """Whether the people are made, not filmed."""
-        return self.source == "world"
+        return self.source == SYNTHETIC_SOURCE
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class SystemReport:
 
     card: Card
     dataset: str
+    features: str
     protocol: str
     synthetic: bool
     rows: pd.DataFrame
@@ -125,9 +130,16 @@ class SystemReport:
         return float(self.history.groupby(["fold", "phase"])["seconds"].max().sum())
 
     def changed(self) -> list[tuple[str, str, str]]:
-        """(name, value, paper's value) of the configuration, where the paper's is the Config's default."""
-        paper = vars(self.card.config())
-        return [(name, _plain(value), _plain(paper.get(name))) for name, value in self.config.items()]
+        """(name, value, paper's value) of configuration and training; the paper's are the defaults and the card's."""
+        paper, training = vars(self.card.config()), vars(self.card.train)
+        rows = [(name, _plain(value), _plain(paper.get(name))) for name, value in self.config.items()]
+        trained = self.training.get("train", {})
+        return rows + [(f"train.{name}", _plain(value), _plain(training.get(name))) for name, value in trained.items()]
+
+    def differences(self) -> list[tuple[str, str, str]]:
+        """The rows of `changed` whose values differ from the paper's, without those that change no number."""
+        silent = ("train.device", "train.checkpoint_every", "train.channels_last")
+        return [row for row in self.changed() if row[1] != row[2] and row[0] not in silent]
 
 
 def read_dataset(root: Path, key: str, section: Mapping[str, Any] | None = None) -> DatasetReport:
@@ -144,17 +156,21 @@ def read_dataset(root: Path, key: str, section: Mapping[str, Any] | None = None)
     clips = _table(valid / "clips.parquet")
     features = root / "data" / "features" / key
     sheet = features / "crops" / "sheet.png"
+    source = str(section.get("source", key))
+    embedded = source == "world"
     return DatasetReport(
         key=key,
-        source=str(section.get("source", key)),
+        source=source,
         root=str(section.get("root", "")),
         statistics=_statistics(valid, clips, features),
         base_rates=_base_rates(valid / "frames.parquet", clips),
         checks=read_checks(valid / "validation.json"),
         quarantine=_table(valid / "quarantine.parquet"),
         failed=_failed(features),
-        media=read_media(root / str(section.get("root", "")) / "sheets"),
+        media=read_media(root / str(section.get("root", "")) / "sheets") if embedded else [],
         crops=sheet if sheet.is_file() else None,
+        aligned_by=_methods(features / "crops" / "rows.parquet"),
+        detector=_json(root / "models" / "landmark_detector" / "metrics.json") if embedded else {},
     )
 
 
@@ -165,6 +181,7 @@ def read_system(root: Path, key: str, section: Mapping[str, Any], synthetic: boo
     return SystemReport(
         card=registry.get(key),
         dataset=str(section["dataset"]),
+        features=str(section["features"]),
         protocol=str(section["protocol"]),
         synthetic=synthetic,
         rows=read_rows(results / "results.csv") if (results / "results.csv").is_file() else _no_rows(),
@@ -224,14 +241,21 @@ def _statistics(valid: Path, clips: pd.DataFrame, features: Path) -> list[tuple[
     if len(sizes):
         lines.append(("frame size", ", ".join(f"{w:.0f} x {h:.0f} px" for w, h in sizes.itertuples(index=False))))
     for name in ("landmarks", "crops", "audio"):
-        meta = _json(features / name / "meta.json")
-        if meta:
-            lines.append((f"rows in {name}", f"{int(meta['n_rows']):,}"))
-    methods = _table(features / "landmarks" / "rows.parquet")
-    if "method" in methods:
-        counts = methods["method"].value_counts()
-        lines.append(("landmarks by", ", ".join(f"{method} {count:,}" for method, count in counts.items()) or "none"))
+        rows = int(_json(features / name / "meta.json").get("n_rows", 0))
+        if rows:
+            lines.append((f"rows in {name}", f"{rows:,}"))
+    methods = _methods(features / "landmarks" / "rows.parquet")
+    if methods:
+        lines.append(("landmarks by", ", ".join(f"{method} {count:,}" for method, count in methods.items())))
     return lines
+
+
+def _methods(path: Path) -> dict[str, int]:
+    """How many rows of a store each landmark method gave, the most frequent first."""
+    if not path.is_file() or "method" not in pq.read_schema(path).names:
+        return {}
+    counts = pd.read_parquet(path, columns=["method"])["method"].value_counts()
+    return {str(method): int(count) for method, count in counts.items()}
 
 
 def _base_rates(path: Path, clips: pd.DataFrame) -> pd.DataFrame:

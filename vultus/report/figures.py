@@ -40,12 +40,13 @@ class Series:
     high: Sequence[float]
 
 
-def draw_curves(history: pd.DataFrame, names: Sequence[str], folder: Path, stem: str) -> list[Path]:
+def draw_curves(history: pd.DataFrame, names: Sequence[str], title: str, folder: Path, stem: str) -> list[Path]:
     """One panel a quantity over epochs, a line a split, the range over folds shaded.
 
     Args:
         history: rows of ``history.parquet``.
         names: the quantities (column ``name``), in order.
+        title: of the whole chart; says when the people are synthetic.
         folder: where ``<stem>-light.svg`` and ``<stem>-dark.svg`` go.
         stem: name of the chart.
     """
@@ -53,6 +54,7 @@ def draw_curves(history: pd.DataFrame, names: Sequence[str], folder: Path, stem:
     rows = -(-len(names) // columns)
 
     def draw(figure: Any, theme: Theme) -> None:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=theme.ink)
         lines: dict[str, Any] = {}
         for number, name in enumerate(names):
             axes = figure.add_subplot(rows, columns, number + 1)

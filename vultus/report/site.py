@@ -66,8 +66,9 @@ def build_site(root: Path, out: Path, params: Mapping[str, Any]) -> int:
     families = _family_tables(systems, out)
     pages = _Pages(out, datasets=datasets, systems=systems, seed=params["seed"])
 
-    cover = next((_copied(_cover(dataset.media), out, dataset.key) for dataset in datasets if dataset.media), [])
-    pages.write("index.html", "overview.html", families=families, cover=cover)
+    shown = next((dataset for dataset in datasets if dataset.media), None)
+    cover = _copied(_cover(shown.media), out, shown.key) if shown else []
+    pages.write("index.html", "overview.html", families=families, cover=cover, shown=shown)
     for dataset in datasets:
         pages.write(
             f"datasets/{dataset.key}.html",
@@ -79,6 +80,7 @@ def build_site(root: Path, out: Path, params: Mapping[str, Any]) -> int:
             quarantine=dataset.quarantine.head(QUARANTINE_SHOWN).to_dict("records"),
             failed=dataset.failed.head(QUARANTINE_SHOWN).to_dict("records"),
         )
+    aligned_by = {dataset.key: dataset.aligned_by for dataset in datasets}
     for system in systems:
         pages.write(
             f"systems/{system.card.key}.html",
@@ -89,6 +91,7 @@ def build_site(root: Path, out: Path, params: Mapping[str, Any]) -> int:
             part_charts=_part_charts(system, [other for other in systems if _is_baseline_of(other, system)], out),
             compared=next((family for family in families if system in family.systems), None),
             paper=paper_tables(system),
+            faces=how_faces_were_aligned(aligned_by.get(system.dataset, {})) if system.features == "crops" else "",
         )
     return pages.count
 
@@ -120,16 +123,41 @@ def paper_tables(system: SystemReport) -> list[PaperTable]:
 
 
 def _why_different(system: SystemReport, dataset: str) -> str:
+    differing = [f"{name} {here or 'none'} (paper: {paper or 'none'})" for name, here, paper in system.differences()]
+    if not system.config:
+        settings = "Nothing has been trained here yet."
+    elif differing:
+        settings = f"Settings that differ: {', '.join(differing)}."
+    else:
+        settings = "All settings are the paper's."
     if dataset == system.dataset:
         return (
-            "Same data set and protocol. What differs: the parts named below are reconstructed, one seed was run, and "
-            "the epoch is selected on held-out training people."
+            f"Same data set, protocol {system.protocol}. {settings} The parts named below are reconstructed, one seed "
+            "was run, and the epoch is selected on held-out training people."
         )
-    why = "synthetic people with the embedded preset (smaller pictures, narrower network, fewer steps)"
-    here = why if system.synthetic else system.dataset
+    people = "synthetic people" if system.synthetic else system.dataset
     return (
-        f"Not comparable: the paper measured on {dataset}, the numbers here are measured on {here}. With {dataset} in "
-        "place, the section of params/paper.yaml runs the paper's own protocol."
+        f"Not comparable: the paper measured on {dataset}, the numbers here are measured on {people}, with one seed. "
+        f"{settings} With {dataset} in place, the settings in the folder params/ run the paper's own protocol."
+    )
+
+
+METHODS = {
+    "annotated": "points annotated in the data set",
+    "mediapipe": "points that MediaPipe found",
+    "trained": "points that the detector trained on the embedded world found",
+}
+"""What a reader is told about a landmark method."""
+
+
+def how_faces_were_aligned(methods: Mapping[str, int]) -> str:
+    """One sentence on whose landmarks cut the faces out, for test people as well; empty where nothing is known."""
+    if not methods:
+        return ""
+    by = " and ".join(f"{METHODS.get(method, method)} ({count:,} faces)" for method, count in methods.items())
+    return (
+        f"All faces, those of the test people too, were aligned and cut out by {by}; landmark errors are measured "
+        "against the same points."
     )
 
 
@@ -280,8 +308,9 @@ def _curves(system: SystemReport, out: Path) -> Chart | None:
         return None
     validated = system.history["split"] == "validation"
     names = list(dict.fromkeys([*system.history["name"][validated], *system.history["name"]]))
+    title = f"{system.card.key} on {system.dataset}" + (" (synthetic)" if system.synthetic else "")
     stem = f"curves-{system.card.key}"
-    drawn = figures.draw_curves(system.history, names, out / "figures", stem)
+    drawn = figures.draw_curves(system.history, names, title, out / "figures", stem)
     return _chart(drawn, out, f"{', '.join(names)} after each epoch, for training and validation people")
 
 
