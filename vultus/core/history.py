@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,10 +28,6 @@ class HistoryRow:
     """Since the phase began, pauses by a kill left out."""
 
 
-Observer = Callable[[HistoryRow], None]
-"""Is told each new row; live tracking hangs in here. It must neither raise nor wait."""
-
-
 class History:
     """The rows of a run.
 
@@ -41,22 +36,19 @@ class History:
     a second time do not stand in it twice.
     """
 
-    def __init__(self, path: Path | None = None, observers: Iterable[Observer] = ()) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        self.observers = tuple(observers)
         self.rows: list[HistoryRow] = []
 
     def append(self, row: HistoryRow) -> None:
-        """Add a row, append it to the file and tell the observers."""
+        """Add a row, and a line to the file."""
         self.rows.append(row)
         if self.path is not None:
             with self.path.open("a") as file:
                 file.write(json.dumps(asdict(row)) + "\n")
-        for observer in self.observers:
-            observer(row)
 
     def restore(self, rows: list[dict[str, Any]]) -> None:
-        """Replace the rows by those of a checkpoint, without telling the observers."""
+        """Replace the rows by those of a checkpoint, in the file too."""
         self.rows = [HistoryRow(**row) for row in rows]
         if self.path is not None:
             self.path.write_text("".join(json.dumps(asdict(row)) + "\n" for row in self.rows))

@@ -1,4 +1,4 @@
-"""The training loop: one readable function on Lightning Fabric, which brings device, precision and DDP.
+"""The training loop: one readable function on one device, which Lightning Fabric brings with its precision.
 
 Set the rate, step, accumulate, clip; at the end of each epoch validate, keep the best weights by the validation metric,
 write the checkpoint. A run that is killed at any moment and started again ends with the same weights and metrics, bit
@@ -63,11 +63,9 @@ class TrainConfig:
     """Memory format of 4-dimensional weights: faster convolutions on most CPUs and GPUs, equal up to rounding."""
     device: str = "auto"
     """Accelerator as Lightning Fabric names it: auto, cpu, cuda, mps."""
-    devices: int = 1
-    """Processes for DDP; batches are divided among them."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "validate_every", "checkpoint_every", "devices"):
+        for name in ("epochs", "batch_size", "accumulate", "validate_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name} must be at least 1, not {getattr(self, name)}")
 
@@ -127,8 +125,7 @@ def train_phase(run: Run, system: System, phase: Phase) -> None:
     from lightning_fabric import Fabric  # seconds to import, and only training needs it
 
     config, path = phase.train, run.folder / f"{phase.name}.safetensors"
-    fabric = Fabric(accelerator=config.device, devices=config.devices, precision=config.precision)
-    fabric.launch()
+    fabric = Fabric(accelerator=config.device, devices=1, precision=config.precision)
     seed_everything(run.seed)
     system.begin_phase(phase)
     if config.channels_last:
@@ -153,8 +150,6 @@ def train_phase(run: Run, system: System, phase: Phase) -> None:
 
     def save() -> None:
         progress.seconds = time.perf_counter() - started
-        if not fabric.is_global_zero:
-            return
         random_tensors, random_values = random_state()
         values = {
             "progress": asdict(progress),
@@ -180,11 +175,9 @@ def train_phase(run: Run, system: System, phase: Phase) -> None:
         factor = config.rate_factor(step, steps)
         for group, rate in zip(optimizer.param_groups, initial_rates, strict=True):
             group["lr"] = rate * factor
-        for micro in range(config.accumulate):
-            batch = fabric.to_device(_share(next(batches), fabric.global_rank, fabric.world_size))
-            with fabric.no_backward_sync(model, enabled=micro + 1 < config.accumulate):
-                losses = model.losses(batch)
-                fabric.backward(torch.stack(list(losses.values())).sum() / config.accumulate)
+        for _ in range(config.accumulate):
+            losses = model.losses(fabric.to_device(next(batches)))
+            fabric.backward(torch.stack(list(losses.values())).sum() / config.accumulate)
             for name, value in losses.items():
                 progress.running[name] = progress.running.get(name, 0.0) + float(value.detach()) / config.accumulate
         if config.clip_norm:
@@ -260,8 +253,3 @@ def _prefetch(system: System, fold: Fold, phase: Phase, micro_steps: range, step
                 yield waiting.pop(0).result()
         for future in waiting:
             yield future.result()
-
-
-def _share(batch: Batch, rank: int, ranks: int) -> Batch:
-    """The rows of a batch that one of several processes computes."""
-    return batch if ranks == 1 else {name: value[rank::ranks] for name, value in batch.items()}
