@@ -4,16 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.systems.toy_faces import write_toy
 from vultus.data.stores import Store
 
 
 @pytest.fixture(scope="session")
-def toy_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def toy_root(roots: dict[str, Path]) -> Path:
     """A folder that looks like the repository after the crop stage; read only."""
-    root = tmp_path_factory.mktemp("toy")
-    write_toy(root)
-    return root
+    return roots["action_units"]
 
 
 @pytest.fixture(scope="session")

@@ -143,7 +143,7 @@ def test_scores_equal_an_independent_computation(toy_root: Path, tmp_path: Path)
     captions = json.loads((tmp_path / "report/pictures/captions.json").read_text())
     assert set(captions) == {"attention.png", "landmarks.png", "people.png"}
     for name, caption in captions.items():
-        assert "synthetic (embedded world)" in caption
+        assert "synthetic people (world)" in caption
         assert cv2.imread(str(tmp_path / "report/pictures" / name)).std() > 10
 
 

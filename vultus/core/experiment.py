@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 import json
 import shutil
-from collections.abc import Iterable
+import sys
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -18,15 +17,14 @@ import pandas as pd
 import torch
 import yaml
 
-import vultus
 from vultus.core import registry
 from vultus.core.config import load_params, section, subsection
 from vultus.core.errors import UserError
 from vultus.core.folders import replaced_folder
-from vultus.core.history import History, Observer
+from vultus.core.history import History
 from vultus.core.loop import Run, TrainConfig
 from vultus.core.registry import Card
-from vultus.core.results import write_curves, write_metrics, write_rows
+from vultus.core.results import SYNTHETIC_SOURCE, write_curves, write_metrics, write_rows
 from vultus.core.seeds import seed_everything
 from vultus.core.system import Fold, System
 
@@ -61,7 +59,11 @@ class Experiment:
     """Folder with the valid tables of the data set."""
     features: Path
     """Feature store that the system reads."""
+    synthetic: bool
+    """Whether the people of the data set are made, not filmed."""
     seed: int
+    code: str
+    """`code_version` of the card."""
 
     def build(self) -> System:
         """A fresh system with weights drawn from the seed."""
@@ -77,7 +79,7 @@ class Experiment:
             "seed": self.seed,
             "fold": fold.name,
             "data": fold.fingerprint,
-            "code": code_version(self.card),
+            "code": self.code,
             "torch": torch.__version__,
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
@@ -103,23 +105,22 @@ def load_experiment(key: str, params: Path | str = "params.yaml") -> Experiment:
         protocol=settings.protocol,
         tables=Path("data/tables") / settings.dataset / "valid",
         features=Path("data/features") / settings.dataset / settings.features,
+        synthetic=values.get("datasets", {}).get(settings.dataset, {}).get("source") == SYNTHETIC_SOURCE,
         seed=int(values["seed"]),
+        code=code_version(card),
     )
 
 
-def train(
-    experiment: Experiment, folder: Path, checkpoints: Path = CHECKPOINTS, observers: Iterable[Observer] = ()
-) -> str:
+def train(experiment: Experiment, folder: Path, checkpoints: Path = CHECKPOINTS) -> str:
     """Train every fold and write ``folder`` (``models/S``); returns the closing line of the stage.
 
     Args:
         experiment: what to train.
         folder: replaced as a whole when all folds are done.
         checkpoints: where resume files are kept until then.
-        observers: told each row of the history while it happens.
     """
     folds = registry.family(experiment.card.family).folds(experiment)
-    about = {"config": asdict(experiment.config), "system": experiment.card.key, "code": code_version(experiment.card)}
+    about = {"config": asdict(experiment.config), "system": experiment.card.key, "code": experiment.code}
     histories: list[pd.DataFrame] = []
     summary: dict[str, Any] = {
         "system": experiment.card.key,
@@ -133,7 +134,7 @@ def train(
             resume = checkpoints / experiment.run_key(fold)
             resume.mkdir(parents=True, exist_ok=True)
             resume_folders.append(resume)
-            history = History(resume / "history.jsonl", observers)
+            history = History(resume / "history.jsonl")
             history.restore([])
             run = Run(fold, experiment.train, experiment.seed, resume, history, about)
             system = experiment.build()
@@ -183,10 +184,10 @@ def evaluate(experiment: Experiment, models: Path, folder: Path) -> str:
         evaluation.predictions.to_parquet(out / "predictions.parquet", index=False)
         write_curves(out / "curves.csv", pd.read_parquet(models / "history.parquet"))
         (out / "pictures").mkdir()
-        captions = family.pictures(systems[0], folds[0], evaluation, experiment, out / "pictures")
+        captions = family.pictures(systems[0], folds[0], experiment, out / "pictures")
         (out / "pictures" / "captions.json").write_text(json.dumps(captions, indent=2, ensure_ascii=False) + "\n")
     shown = ", ".join(f"{name} {evaluation.metrics[name]:.3f}" for name in experiment.card.headline)
-    return f"{experiment.card.key} on {experiment.dataset}, unseen people: {shown}"
+    return "; ".join([f"{experiment.card.key} on {experiment.dataset}, unseen people: {shown}", *evaluation.warnings])
 
 
 def load_system(experiment: Experiment, folder: Path) -> System:
@@ -206,23 +207,32 @@ def load_system(experiment: Experiment, folder: Path) -> System:
 
 
 def code_version(card: Card) -> str:
-    """Hash of the source that a training runs: the system, its family's contract, and the packages they stand on."""
-    root = Path(vultus.__file__).parent
-    shared = [
-        path
-        for name in ("core", "nn", "losses", "metrics", "data", "face")
-        for path in sorted((root / name).glob("*.py"))
-    ]
-    own = [Path(inspect.getfile(card.system)), root / "systems" / card.family / "common.py"]
+    """Hash of the source that a training runs: a function of `source_files`."""
     digest = hashlib.sha256()
-    for path in [*shared, *(path for path in own if path.exists())]:
+    for path in source_files(card):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
+def source_files(card: Card) -> list[Path]:
+    """Files of vultus that are loaded once the system and its family's contract are, sorted; other systems are not.
+
+    In the process of a stage these lie within the dependencies that ``dvc.yaml`` names for it.
+    """
+    contract = registry.family(card.family)
+    own = {card.system.__module__, type(contract).__module__}
+    return sorted(
+        Path(module.__file__)
+        for name, module in list(sys.modules.items())
+        if name.startswith("vultus.")
+        and module.__file__
+        and (name in own or not name.startswith(f"vultus.systems.{card.family}."))
+    )
+
+
 def _versions(experiment: Experiment) -> dict[str, Any]:
     return {
-        "code": code_version(experiment.card),
+        "code": experiment.code,
         "versions": {"vultus": version("vultus"), "torch": torch.__version__, "numpy": np.__version__},
         "train": asdict(experiment.train),
     }

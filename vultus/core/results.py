@@ -39,6 +39,9 @@ class ResultRow:
     """NaN where the paper has none for this data set."""
 
 
+SYNTHETIC_SOURCE = "world"
+"""The adapter (``datasets.<D>.source``) whose people are made, not filmed; what shows them is labelled so."""
+
 COLUMNS = tuple(ResultRow.__dataclass_fields__)
 
 

@@ -59,7 +59,7 @@ class Fold(ABC):
         """Metrics on the validation people, in evaluation mode; model selection sees nothing else."""
 
 
-class System(nn.Module):
+class System(nn.Module, ABC):
     """A published system or a baseline.
 
     Subclasses take their Config alone and are complete without data. What the training people teach before the first
@@ -85,13 +85,13 @@ class System(nn.Module):
         """The training batch of a step; override for episodes, pairs or two domains. Pure in (seed, epoch, step)."""
         return fold.training_batch(epoch, step, phase.train.batch_size)
 
+    @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Named losses, already weighted; their sum is minimised."""
-        raise NotImplementedError
 
+    @abstractmethod
     def predict(self, batch: Batch) -> Any:
         """The family's ``Prediction`` for a batch."""
-        raise NotImplementedError
 
     def param_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Parameter groups for the optimiser, each with its ``lr`` at the start."""
@@ -134,6 +134,8 @@ class Evaluation:
     """One row a test item: ``dataset, clip_id, frame, subject, fold``, then the family's columns and the targets."""
     rows: list[ResultRow]
     metrics: dict[str, float]
+    warnings: tuple[str, ...] = ()
+    """Sentences about numbers that have no value or mean less than they seem to."""
 
 
 class Family(ABC):
@@ -154,7 +156,5 @@ class Family(ABC):
         """Metrics with their intervals from the predictions of all folds."""
 
     @abstractmethod
-    def pictures(
-        self, system: System, fold: Fold, evaluation: Evaluation, experiment: Experiment, folder: Path
-    ) -> dict[str, str]:
+    def pictures(self, system: System, fold: Fold, experiment: Experiment, folder: Path) -> dict[str, str]:
         """Draw into ``folder``; returns ``{file name: caption}``."""

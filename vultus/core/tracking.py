@@ -25,6 +25,7 @@ import yaml
 
 from vultus.core.config import load_params
 from vultus.core.errors import UserError
+from vultus.core.results import SYNTHETIC_SOURCE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -150,7 +151,7 @@ def read_result(root: Path, system: str, params: Mapping[str, Any], lock: Mappin
         dataset=dataset,
         protocol=section["protocol"],
         key=f"{stage}:{entry_hash(lock[stage])}",
-        synthetic=params["datasets"].get(dataset, {}).get("source") == "world",
+        synthetic=params["datasets"].get(dataset, {}).get("source") == SYNTHETIC_SOURCE,
         split_hash=" ".join(sorted(set(rows["split_hash"].dropna()))),
         params=_flat({"seed": params["seed"], **section, **_trained(models, configs)}),
         metrics={name: float(value) for name, value in metrics.items() if isinstance(value, int | float)},

@@ -10,15 +10,11 @@ FAILURE_THRESHOLD = 0.10
 """A face counts as failed above this share of the eye distance (JAA-Net)."""
 
 
-def failure_rate(error: Array, threshold: float = FAILURE_THRESHOLD) -> float:
-    """Share of faces with an error above the threshold; example: errors .05, .20 give 0.5.
+def failed(error: Array, threshold: float = FAILURE_THRESHOLD) -> Array:
+    """Which faces failed, (N,) bool; example: errors .05, .20 give False, True.
 
     Args:
-        error: (N,), normalised mean error of each face; NaN (no points) is left out.
+        error: (N,), normalised mean error of each face; NaN (no points) has not failed and is not known either.
         threshold: share of the eye distance.
-
-    Returns:
-        0..1; NaN if no face has points.
     """
-    known = error[~np.isnan(error)]
-    return float((known > threshold).mean()) if len(known) else float("nan")
+    return np.asarray(error > threshold)

@@ -78,8 +78,3 @@ def macro(per_label: Array) -> Array:
     known = ~np.isnan(per_label)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, per_label, 0).sum(axis=-1) / known.sum(axis=-1))
-
-
-def f1_macro(probability: Array, target: Array, threshold: float = 0.5) -> float:
-    """Mean over labels of `f1` on all rows; shapes as `confusion`, in 0..1."""
-    return float(macro(f1(confusion(probability, target, threshold=threshold).sum(axis=0))))

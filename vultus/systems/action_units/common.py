@@ -12,6 +12,10 @@ Training crops are drawn at random places and flipped by chance, with their land
 Scores are frame-based: F1 and accuracy of each AU at probability 0.5 over all frames of a fold's test people, averaged
 over AUs, then over folds. Selection sees validation people alone. Frames of one person are near-duplicates, so the
 intervals draw people.
+
+Test faces, too, are aligned by the annotated points where the data set brings them, as in the papers, and NME is a
+share of the annotated eye distance; a system's attention follows the points that it predicts itself. So the numbers
+leave out the error of a face detector, unless `datasets.<D>.landmarks.mode` asks for one.
 """
 
 from __future__ import annotations
@@ -38,11 +42,11 @@ from vultus.data import splits
 from vultus.data.parquet import read_frame
 from vultus.data.stores import Store, open_store
 from vultus.data.tables import ACTION_UNITS
+from vultus.face.au_sheets import attention_sheet, decision_sheet, landmark_sheet
 from vultus.face.landmarks import flip_landmarks, normalised_mean_error, reduce_points
-from vultus.face.overlay import FAINT, INK, PAPER, RIGHT, WRONG, grid, heat_over_face, points_over_face, write_text
 from vultus.metrics.bootstrap import interval, resample
 from vultus.metrics.calibration import ece, reliability
-from vultus.metrics.landmarks import FAILURE_THRESHOLD
+from vultus.metrics.landmarks import failed
 from vultus.metrics.occurrence import accuracy, confusion, f1, group_sums, macro
 
 if TYPE_CHECKING:
@@ -52,10 +56,13 @@ Array = npt.NDArray[Any]
 
 BP4D_AUS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
 """The 12 action units of the BP4D protocol."""
-DISFA_AUS = (1, 2, 4, 6, 9, 12, 25, 26)
-"""The 8 action units of the DISFA protocol; present means intensity 2 or more."""
 
 HEADLINE = ("F1", "Accuracy", "ECE", "NME")
+PROTOCOL = (
+    "three subject-exclusive folds (BP4D, DISFA); unseen people (world); test faces are aligned by the annotated points"
+    " where the data set brings them"
+)
+"""Of all cards of the family."""
 NAN = float("nan")
 
 
@@ -362,35 +369,40 @@ class ActionUnits(Family):
         metrics = {row.metric: row.value for row in rows if "/" not in row.metric}
         first = ["dataset", "clip_id", "frame", "time_s", "subject", "fold"]
         ordered = predictions[first + [column for column in predictions if column not in first]]
-        return Evaluation(ordered, rows, metrics)
+        return Evaluation(ordered, rows, metrics, _without_positives(predictions, config.aus))
 
-    def pictures(
-        self, system: System, fold: Fold, evaluation: Evaluation, experiment: Experiment, folder: Path
-    ) -> dict[str, str]:
+    def pictures(self, system: System, fold: Fold, experiment: Experiment, folder: Path) -> dict[str, str]:
         """For several test people: decisions, and where the system has them, attention maps and landmarks."""
         assert isinstance(fold, AuFold)
-        where = "synthetic (embedded world)" if experiment.dataset == "world" else experiment.dataset
+        where = f"synthetic people ({experiment.dataset})" if experiment.synthetic else experiment.dataset
         batch = fold.central(_shown_rows(fold))
         device = next(iter(system.state_dict().values())).device
         with torch.inference_mode():
             prediction = system.predict({name: value.to(device) for name, value in batch.items()})
         faces = ((batch["image"].permute(0, 2, 3, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
+        occurrence, aus = batch["au_occurrence"].numpy(), fold.config.aus
         key, captions = experiment.card.key, {}
         if prediction.attention is not None and prediction.predefined is not None:
-            sheet = _attention_sheet(faces, batch, prediction, fold, f"{key}: attention maps, {where}")
+            drawn, refined = (maps.float().cpu().numpy() for maps in (prediction.predefined, prediction.attention))
+            sheet = attention_sheet(faces, aus, occurrence, drawn, refined, f"{key}: attention maps, {where}")
             cv2.imwrite(str(folder / "attention.png"), sheet[..., ::-1])
             captions["attention.png"] = (
                 "Attention maps of unseen people, one column an action unit: above as drawn around the predicted"
                 f" landmarks, below as refined by the network (colour 0..1; green: the AU is present). {where}."
             )
         if prediction.landmarks is not None:
-            sheet = _landmark_sheet(faces, batch, prediction, fold, f"{key}: landmarks, {where}")
+            points, truth = prediction.landmarks.float().cpu(), batch["landmarks"]
+            error = normalised_mean_error(points, truth, batch["biocular"])
+            title = f"{key}: landmarks, {where}"
+            sheet = landmark_sheet(faces, points.numpy(), truth.numpy(), error.numpy(), title)
             cv2.imwrite(str(folder / "landmarks.png"), sheet[..., ::-1])
             captions["landmarks.png"] = (
                 "Landmarks of unseen people: predicted (green) and true (white), with the error as a share of the eye"
                 f" distance. {where}."
             )
-        sheet = _decision_sheet(faces, batch, prediction, fold, f"{key}: decisions, {where}")
+        people = fold.store.rows["subject"].iloc[batch["row"].numpy()].astype(str).tolist()
+        probability = prediction.au_probability.float().cpu().numpy()
+        sheet = decision_sheet(faces, people, aus, occurrence, probability, f"{key}: decisions, {where}")
         cv2.imwrite(str(folder / "people.png"), sheet[..., ::-1])
         captions["people.png"] = (
             "Unseen people, the frame of each with most action units: found (green), missed (grey), false alarm (red)."
@@ -416,7 +428,7 @@ def _metrics(predictions: pd.DataFrame, aus: Sequence[int]) -> list[tuple[str, l
         nme = part["nme"].to_numpy(np.float64)
         known = ~np.isnan(nme)
         errors.append(group_sums(np.stack([np.where(known, nme, 0), known], axis=1), subject))
-        failures.append(group_sums(np.stack([known & (nme > FAILURE_THRESHOLD), known], axis=1), subject))
+        failures.append(group_sums(np.stack([failed(nme), known], axis=1), subject))
 
     def ratio(sums: Array) -> Array:
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -435,7 +447,16 @@ def _metrics(predictions: pd.DataFrame, aus: Sequence[int]) -> list[tuple[str, l
     return metrics
 
 
-_TILE_PX = 104
+def _without_positives(predictions: pd.DataFrame, aus: Sequence[int]) -> tuple[str, ...]:
+    """A sentence for each fold in which an AU is never present: its F1 has no value and leaves the mean."""
+    warnings = []
+    for fold, part in predictions.groupby("fold", sort=True):
+        absent = [f"AU{au}" for au in aus if not (part[_column(au, "occurrence")] > 0).any()]
+        if absent:
+            warnings.append(f"{', '.join(absent)} never present in test fold {fold}: no F1, left out of the mean")
+    return tuple(warnings)
+
+
 _SHOWN_PEOPLE = 8
 
 
@@ -448,56 +469,6 @@ def _shown_rows(fold: AuFold) -> Array:
         people.sort_values(["subject", "present", "row"], ascending=[True, False, True]).groupby("subject").head(1)
     )
     return busiest["row"].to_numpy()[:: max(1, len(busiest) // _SHOWN_PEOPLE)][:_SHOWN_PEOPLE]
-
-
-def _attention_sheet(faces: Array, batch: Batch, prediction: Prediction, fold: AuFold, title: str) -> Array:
-    assert prediction.attention is not None
-    assert prediction.predefined is not None
-    tiles, captions = [], []
-    for person in range(min(4, len(faces))):
-        face = cv2.resize(faces[person], (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_CUBIC)
-        for name, maps in (("predefined", prediction.predefined), ("refined", prediction.attention)):
-            heat = maps[person].float().cpu().numpy()
-            tiles.append([face, *(heat_over_face(faces[person], one, _TILE_PX) for one in heat)])
-            present = batch["au_occurrence"][person] > 0
-            captions.append([
-                (name, FAINT),
-                *((f"AU{au}", RIGHT if on else FAINT) for au, on in zip(fold.config.aus, present, strict=True)),
-            ])  # fmt: skip
-    return grid(tiles, captions, title)
-
-
-def _landmark_sheet(faces: Array, batch: Batch, prediction: Prediction, fold: AuFold, title: str) -> Array:
-    assert prediction.landmarks is not None
-    points = prediction.landmarks.float().cpu()
-    error = normalised_mean_error(points, batch["landmarks"], batch["biocular"])
-    truth, white, green = batch["landmarks"].numpy(), (255, 255, 255), (40, 220, 90)
-    tiles = [
-        points_over_face(face, [(truth[i], white), (points[i].numpy(), green)], 2 * _TILE_PX)
-        for i, face in enumerate(faces)
-    ]
-    texts = [(f"{100 * value:.1f} % of the eye distance", INK) for value in error.tolist()]
-    half = -(-len(tiles) // 2)
-    return grid([tiles[:half], tiles[half:]], [texts[:half], texts[half:]], title)
-
-
-def _decision_sheet(faces: Array, batch: Batch, prediction: Prediction, fold: AuFold, title: str) -> Array:
-    probability = prediction.au_probability.float().cpu().numpy()
-    side, tiles, texts = 2 * _TILE_PX, [], []
-    for i, face in enumerate(faces):
-        tile = np.full((side, side + 80, 3), PAPER, np.uint8)
-        tile[:, :side] = cv2.resize(face, (side, side), interpolation=cv2.INTER_CUBIC)
-        line = 0
-        for au, p, target in zip(fold.config.aus, probability[i], batch["au_occurrence"][i].tolist(), strict=True):
-            if target < 0 or (target == 0 and p < 0.5):
-                continue
-            colour = (RIGHT if p >= 0.5 else FAINT) if target else WRONG
-            write_text(tile, f"AU{au} {p:.2f}", side + 6, 14 + 17 * line, colour)
-            line += 1
-        tiles.append(tile)
-        texts.append((str(fold.store.rows["subject"].iloc[int(batch["row"][i])]), INK))
-    half = -(-len(tiles) // 2)
-    return grid([tiles[:half], tiles[half:]], [texts[:half], texts[half:]], title)
 
 
 FAMILY = ActionUnits()

@@ -27,7 +27,7 @@ from vultus.core.registry import Card, register
 from vultus.core.system import Batch, System
 from vultus.data.splits import Part
 from vultus.metrics.occurrence import confusion, f1
-from vultus.systems.action_units.common import AuFold, FaceConfig, Prediction
+from vultus.systems.action_units.common import PROTOCOL, AuFold, FaceConfig, Prediction
 
 if TYPE_CHECKING:
     from vultus.core.loop import Run
@@ -158,7 +158,7 @@ CARD = register(
         system=HogSvm,
         train=TrainConfig(epochs=1, batch_size=256),
         datasets=("world", "bp4d", "disfa"),
-        protocol="that of the systems it is compared with",
+        protocol=PROTOCOL,
         headline=("F1", "Accuracy", "ECE"),
     )
 )

@@ -28,7 +28,7 @@ from vultus.core.system import Batch, Fold, System
 from vultus.losses.alignment import landmark_loss, refinement_loss
 from vultus.losses.occurrence import DiceMode, cross_entropy, dice, occurrence_weights
 from vultus.nn.jaa import JaaTrunk, TrunkFeatures, assemble, high_level_size, start_from, target_maps
-from vultus.systems.action_units.common import HEADLINE, AuFold, FaceConfig, Prediction
+from vultus.systems.action_units.common import HEADLINE, PROTOCOL, AuFold, FaceConfig, Prediction
 
 Occlusion = Literal["none", "upper", "lower", "random_block"]
 
@@ -223,7 +223,7 @@ CARD = register(
             schedule="step", decay_factor=0.3, decay_epochs=2, select="F1",
         ),
         datasets=("world", "bp4d", "disfa"),
-        protocol="three subject-exclusive folds (BP4D, DISFA); unseen people (world)",
+        protocol=f"{PROTOCOL}; attention follows predicted points",
         headline=HEADLINE,
         paper_values={
             "bp4d": {

@@ -18,7 +18,7 @@ from vultus.core.loop import TrainConfig
 from vultus.core.registry import Card, register
 from vultus.core.system import Batch, Fold, System
 from vultus.losses.occurrence import DiceMode, cross_entropy, dice, occurrence_weights
-from vultus.systems.action_units.common import AuFold, FaceConfig, Prediction
+from vultus.systems.action_units.common import PROTOCOL, AuFold, FaceConfig, Prediction
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ CARD = register(
             schedule="step", decay_factor=0.3, decay_epochs=2, select="F1",
         ),
         datasets=("world", "bp4d", "disfa"),
-        protocol="that of the systems it is compared with",
+        protocol=PROTOCOL,
         headline=("F1", "Accuracy", "ECE"),
     )
 )  # fmt: skip
