@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from vultus.core import registry
 
 ROOT = Path(__file__).parents[1]
 TRAINING_PACKAGES = ("core", "nn", "losses", "metrics", "systems", "judges")
@@ -57,15 +60,62 @@ def test_importing_vultus_loads_no_system() -> None:
     )
 
 
-def test_getting_one_system_loads_no_other() -> None:
+@pytest.mark.parametrize("family", [name for name in registry.families() if registry.keys(name)])
+def test_getting_one_system_loads_no_other(family: str) -> None:
     _run(
         "import sys\n"
         "from vultus.core import registry\n"
-        "key = registry.keys('action_units')[0]\n"
+        f"key = registry.keys({family!r})[0]\n"
         "registry.get(key)\n"
-        "loaded = {n.split('.')[-1] for n in sys.modules if n.startswith('vultus.systems.action_units.')}\n"
-        "assert loaded <= {key, 'common'}, loaded"
+        "loaded = {n for n in sys.modules if n.startswith('vultus.systems.') and n.count('.') > 2}\n"
+        f"own = tuple(f'vultus.systems.{family}.{{name}}' for name in (key, 'common'))\n"
+        "assert all((name + '.').startswith(tuple(o + '.' for o in own)) for name in loaded), loaded"
     )
+
+
+TOOLS = {"core", "data", "face", "audio", "nn", "losses", "metrics"}
+MAY_IMPORT = {
+    "core": {"core"},
+    **dict.fromkeys(TOOLS - {"core"}, TOOLS),
+    "systems": TOOLS | {"systems"},
+    "world": TOOLS | {"world"},
+}
+"""Package of vultus -> packages that its files may name in an import, under ``if TYPE_CHECKING`` too."""
+
+
+def _imported(path: Path) -> set[tuple[str, ...]]:
+    """Modules of this repository that a file names in an import, as tuples of their parts."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {tuple(alias.name.split(".")) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found |= {(*str(node.module).split("."), alias.name) for alias in node.names}
+    return {parts for parts in found if parts[0] in ("vultus", "stages", "flows", "tests")}
+
+
+@pytest.mark.parametrize("package", sorted(MAY_IMPORT))
+def test_packages_import_only_what_lies_below_them(package: str) -> None:
+    wrong = []
+    for path in sorted((ROOT / "vultus" / package).rglob("*.py")):
+        for parts in _imported(path):
+            below = parts[0] == "vultus" and (len(parts) < 3 or parts[1] in MAY_IMPORT[package])
+            family = path.relative_to(ROOT / "vultus").parts[1]
+            other = parts[1:2] == ("systems",) and len(parts) > 3 and parts[2] != family
+            if not below or (package == "systems" and other):
+                wrong.append(f"{path.relative_to(ROOT)}: {'.'.join(parts)}")
+    assert not wrong
+
+
+def test_only_its_stage_imports_the_world() -> None:
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("vultus", "stages", "flows")
+        for path in (ROOT / folder).rglob("*.py")
+        if any(parts[:2] == ("vultus", "world") for parts in _imported(path))
+    }
+    assert {name for name in importers if not name.startswith("vultus/world/")} == {"stages/world.py"}
 
 
 def test_importing_stages_and_flows_loads_no_torch() -> None:

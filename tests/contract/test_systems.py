@@ -89,12 +89,22 @@ def test_predictions_have_the_shape_and_range_that_they_declare(made: Made) -> N
 
 
 def test_every_parameter_gets_a_gradient(made: Made) -> None:
-    experiment, fold, system = made
-    system.train().zero_grad(set_to_none=True)
-    torch.stack(list(system.losses(draw(experiment, fold, system)).values())).sum().backward()
+    """None is zero either; counted after one step, since a layer that starts at zero passes nothing to those below."""
+    experiment, fold, _ = made
+    system = experiment.build().train()
+    system.prepare(fold)
+    optimizer = torch.optim.SGD(system.param_groups(1e-3))
+    for step in range(2):
+        optimizer.step()  # the first one finds no gradients and does nothing
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(system.losses(draw(experiment, fold, system, step)).values())).sum().backward()
     for name, parameter in system.named_parameters():
-        assert not parameter.requires_grad or parameter.grad is not None, name
-        assert parameter.grad is None or torch.isfinite(parameter.grad).all(), name
+        if parameter.requires_grad:
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+            assert parameter.grad.abs().max() > 0, name
+        else:
+            assert parameter.grad is None, name
 
 
 def test_parameter_groups_hold_each_trainable_parameter_once(made: Made) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.systems.toy_faces import write_toy
-from vultus.core import registry
 from vultus.core.experiment import Experiment, load_experiment
 
 TOYS: dict[str, Callable[..., Any]] = {"action_units": write_toy}
@@ -20,11 +19,10 @@ SMOKE = Path(__file__).parents[2] / "params/smoke.yaml"
 def smoke_experiment(key: str, root: Path) -> Experiment:
     """The experiment of the smoke preset on toy data below ``root``."""
     experiment = load_experiment(key, SMOKE)
-    family = registry.family_of(key)
     return dataclasses.replace(
         experiment,
         dataset="world",
         protocol="world",
         tables=root / "data/tables/world/valid",
-        features=root / "data/features/world" / ("crops" if family == "action_units" else experiment.features.name),
+        features=root / "data/features/world" / experiment.features.name,
     )

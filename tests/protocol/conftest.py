@@ -8,16 +8,6 @@ from tests.contract.toys import TOYS
 
 
 @pytest.fixture(scope="session")
-def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Family -> folder with its toy data."""
-    made = {}
-    for family, write in TOYS.items():
-        made[family] = tmp_path_factory.mktemp(family)
-        write(made[family])
-    return made
-
-
-@pytest.fixture(scope="session")
 def scrambled_roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same, where all that belongs to test and judge people is nonsense."""
     made = {}

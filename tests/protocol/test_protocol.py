@@ -56,7 +56,7 @@ def test_every_prediction_row_has_one_owner(key: str, protocol: str, roots: dict
     assert set(rows.split_hash) == {"+".join(fold.split_hash for fold in folds)}
     assert set(rows.n) == {predictions.subject.nunique()}
     inside = rows.dropna(subset=["low", "high"])
-    assert ((inside.low <= inside.value) & (inside.value <= inside.high)).mean() > 0.9
+    assert ((inside.low <= inside.value) & (inside.value <= inside.high)).all(), inside
     assert set(experiment.card.headline) <= set(rows.metric)
 
 
