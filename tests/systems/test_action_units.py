@@ -147,6 +147,18 @@ def test_scores_equal_an_independent_computation(toy_root: Path, tmp_path: Path)
         assert cv2.imread(str(tmp_path / "report/pictures" / name)).std() > 10
 
 
+def test_an_action_unit_that_nobody_shows_has_no_score_and_a_warning(toy_root: Path) -> None:
+    experiment = smoke_experiment("jaa_net", toy_root)
+    folds = FAMILY.folds(experiment)
+    predictions = FAMILY.predict(experiment.build(), folds[0], 16).assign(dataset="world", fold=0)
+    assert FAMILY.score(predictions, folds, experiment).warnings == ()
+    evaluation = FAMILY.score(predictions.assign(au12_occurrence=0), folds, experiment)
+    assert evaluation.warnings == ("AU12 never present in test fold 0: no F1, left out of the mean",)
+    f1 = {row.metric: row.value for row in evaluation.rows if row.metric.startswith("F1")}
+    assert np.isnan(f1.pop("F1/AU12"))
+    assert f1.pop("F1") == pytest.approx(np.mean(list(f1.values())))
+
+
 def test_a_perfect_and_an_inverted_predictor(toy_store: Store, split: Split) -> None:
     fold = fold_of(toy_store, split)
 

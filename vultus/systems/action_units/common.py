@@ -56,6 +56,8 @@ Array = npt.NDArray[Any]
 
 BP4D_AUS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
 """The 12 action units of the BP4D protocol."""
+DISFA_AUS = (1, 2, 4, 6, 9, 12, 25, 26)
+"""The 8 action units of the DISFA protocol; present means intensity 2 or more."""
 
 HEADLINE = ("F1", "Accuracy", "ECE", "NME")
 PROTOCOL = (
