@@ -1,4 +1,4 @@
-"""Every system has a file, a card, a section in all three params files, stages, and a line in README.md."""
+"""Every system has a file, a card, a section in all params files, stages, and a line in README.md."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vultus.core.experiment import SystemSection
 from vultus.core.loop import TrainConfig
 
 ROOT = Path(__file__).parents[2]
-FILES = ("params.yaml", "params/smoke.yaml", "params/paper.yaml")
+FILES = ("params.yaml", "params/smoke.yaml", "params/paper.yaml", "params/paper_disfa.yaml")
 
 PLANNED = {
     "action_units": {"jaa_net", "jaa_hat_net", "arl", "jaa_graph", "au_gcn", "marl", "rrl_ssl", "uau_net"},
@@ -49,6 +49,15 @@ def test_a_section_loads_into_the_systems_config(file: str, key: str) -> None:
     assert settings.dataset in params["datasets"]
     section(card.config, settings.config, f"systems.{key}.config")
     section(TrainConfig, {**vars(card.train), **settings.train}, f"systems.{key}.train")
+
+
+def test_disfa_is_run_with_the_action_units_whose_numbers_the_papers_print() -> None:
+    for key, system in load_params(ROOT / "params/paper_disfa.yaml")["systems"].items():
+        assert system["config"]["labels"] == "intensity"
+        assert tuple(system["config"]["aus"]) == (1, 2, 4, 6, 9, 12, 25, 26)
+        printed = registry.get(key).paper_values.get("disfa", {})
+        parts = {int(name.removeprefix("F1/AU")) for name in printed if name.startswith("F1/AU")}
+        assert parts in (set(), {1, 2, 4, 6, 9, 12, 25, 26})
 
 
 @pytest.mark.parametrize("key", registry.keys())
