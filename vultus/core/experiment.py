@@ -219,14 +219,13 @@ def source_files(card: Card) -> list[Path]:
 
     In the process of a stage these lie within the dependencies that ``dvc.yaml`` names for it.
     """
-    contract = registry.family(card.family)
-    own = {card.system.__module__, type(contract).__module__}
+    registry.family(card.family)
+    own = tuple(f"vultus.systems.{card.family}.{name}." for name in (card.key, "common"))
     return sorted(
         Path(module.__file__)
         for name, module in list(sys.modules.items())
-        if name.startswith("vultus.")
+        if (f"{name}.".startswith(own) or (name.startswith("vultus.") and not name.startswith("vultus.systems.")))
         and module.__file__
-        and (name in own or not name.startswith(f"vultus.systems.{card.family}."))
     )
 
 
