@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def _run(folder: Path, *command: str) -> str:
+    """Run a command in the copy, which has no .venv: `load_environment` puts this interpreter's folder on PATH."""
     load_environment()
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)

@@ -184,7 +184,7 @@ def test_the_papers_numbers_come_with_a_reason(root: Path) -> None:
     assert table.numbers[1][0] == "PSNR"
     assert math.isnan(table.numbers[1][2]), "what was not measured here is not invented"
     assert "Not comparable" in table.reason
-    assert "unit 2 (paper: 8), train.epochs 3 (paper: 12)" in table.reason
+    assert "unit 2 (there 8), train.epochs 3 (there 12)" in table.reason
     assert "xi" not in table.reason, "what is as in the paper explains nothing"
 
 

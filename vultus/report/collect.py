@@ -130,7 +130,10 @@ class SystemReport:
         return float(self.history.groupby(["fold", "phase"])["seconds"].max().sum())
 
     def changed(self) -> list[tuple[str, str, str]]:
-        """(name, value, paper's value) of configuration and training; the paper's are the defaults and the card's."""
+        """(name, value, paper's value) of configuration and training.
+
+        The paper's are those of its main experiment: the defaults of the Config and the card's training settings.
+        """
         paper, training = vars(self.card.config()), vars(self.card.train)
         rows = [(name, _plain(value), _plain(paper.get(name))) for name, value in self.config.items()]
         trained = self.training.get("train", {})

@@ -123,13 +123,13 @@ def paper_tables(system: SystemReport) -> list[PaperTable]:
 
 
 def _why_different(system: SystemReport, dataset: str) -> str:
-    differing = [f"{name} {here or 'none'} (paper: {paper or 'none'})" for name, here, paper in system.differences()]
+    differing = [f"{name} {here or 'none'} (there {paper or 'none'})" for name, here, paper in system.differences()]
     if not system.config:
         settings = "Nothing has been trained here yet."
     elif differing:
-        settings = f"Settings that differ: {', '.join(differing)}."
+        settings = f"Settings that differ from the paper's main ones: {', '.join(differing)}."
     else:
-        settings = "All settings are the paper's."
+        settings = "All settings are the paper's main ones."
     if dataset == system.dataset:
         return (
             f"Same data set, protocol {system.protocol}. {settings} The parts named below are reconstructed, one seed "
@@ -154,7 +154,10 @@ def how_faces_were_aligned(methods: Mapping[str, int]) -> str:
     """One sentence on whose landmarks cut the faces out, for test people as well; empty where nothing is known."""
     if not methods:
         return ""
-    by = " and ".join(f"{METHODS.get(method, method)} ({count:,} faces)" for method, count in methods.items())
+    by = " and ".join(
+        f"{METHODS.get(method, method)} ({count:,} face{'' if count == 1 else 's'})"
+        for method, count in methods.items()
+    )
     return (
         f"All faces, those of the test people too, were aligned and cut out by {by}; landmark errors are measured "
         "against the same points."
