@@ -30,9 +30,10 @@ def main() -> None:
     if len(store):
         write_sheet(store)
     left_out = ", ".join(f"{count} {reason}" for reason, count in store.meta["dropped"].items()) or "none"
+    n_seen = store.meta["n_clips"] if len(store) else 0
     wrote(
         features / "crops",
-        f"{len(store)} faces of {config.size_px} px from {store.meta['n_clips']} clips; frames left out: {left_out}",
+        f"{len(store)} faces of {config.size_px} px from {n_seen} clips; frames left out: {left_out}",
     )
 
 

@@ -30,8 +30,9 @@ def main() -> None:
             "MediaPipe is not installed: the landmarks come from the detector trained on the embedded world, which has "
             "seen drawn faces only; for real ones: pip install --no-deps mediapipe==0.10.21 absl-py flatbuffers"
         )
-    methods = ", ".join(f"{count} {method}" for method, count in sorted(counts.items()))
-    wrote(folder, f"landmarks of {len(store)} frames in {store.meta['n_clips']} clips ({methods})")
+    methods = ", ".join(f"{count} {method}" for method, count in sorted(counts.items())) or "no pictures"
+    n_seen = store.meta["n_clips"] if len(store) else 0
+    wrote(folder, f"landmarks of {len(store)} frames in {n_seen} clips ({methods})")
 
 
 if __name__ == "__main__":
