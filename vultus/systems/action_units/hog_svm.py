@@ -91,8 +91,9 @@ class HogSvm(System):
                     continue
                 for weighting in self.config.class_weights:
                     for c in self.config.c_values:
-                        machine = LinearSVC(C=c, class_weight=None if weighting == "none" else weighting,
-                                            dual=len(x) < x.shape[1], random_state=run.seed)  # fmt: skip
+                        weights = None if weighting == "none" else weighting
+                        # The dual converges in few sweeps for so small a C, also with more frames than features.
+                        machine = LinearSVC(C=c, class_weight=weights, dual=True, random_state=run.seed)
                         machine.fit(x[coded], y[coded, i])
                         margin = machine.decision_function(x_val)[:, None]
                         score = float(np.nan_to_num(f1(confusion(margin, y_val[:, i : i + 1], threshold=0.0))[0, 0]))
