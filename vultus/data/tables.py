@@ -3,7 +3,8 @@
 Four Parquet tables. A value that was not coded is null, never 0. ``docs/data.md`` is generated from the schemas here
 (unit, range and meaning are the fields' metadata).
 
-* ``clips``: one row a clip (a video, a picture, or a folder of numbered pictures, with or without sound).
+* ``clips``: one row a clip (a video, a picture, or a folder of numbered pictures, with or without sound; or a row of a
+  file of features).
 * ``frames``: one row an annotated frame.
 * ``units``: time-aligned words and phones.
 * ``quarantine``: what validation left out, and why.
@@ -89,6 +90,9 @@ CLIPS = pa.schema([
     _field("father", pa.string(), "subject id of the father"),
     _field("mother", pa.string(), "subject id of the mother"),
     _field("domain", pa.string(), "rendering style, camera or other domain"),
+    _field("label", pa.string(), "class that the data set gives the clip, such as the object in the picture"),
+    _field("feature_file", pa.string(), "path from the data set's root: file of features where there are no media"),
+    _field("feature_row", pa.int64(), "row of the clip in that file, from 0", low=0),
     _field("licence", pa.string(), "licence of the recording"),
 ])  # fmt: skip
 
