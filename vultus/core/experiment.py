@@ -26,7 +26,7 @@ from vultus.core.loop import Run, TrainConfig
 from vultus.core.registry import Card
 from vultus.core.results import SYNTHETIC_SOURCE, write_curves, write_metrics, write_rows
 from vultus.core.seeds import seed_everything
-from vultus.core.system import Fold, System
+from vultus.core.system import Evaluation, Fold, System
 
 CHECKPOINTS = Path(".cache/vultus/checkpoints")
 
@@ -155,13 +155,12 @@ def train(experiment: Experiment, folder: Path, checkpoints: Path = CHECKPOINTS)
     return f"{experiment.card.key}, {summary['parameters']:,} parameters, selected {chosen or 'by its own fit'}"
 
 
-def evaluate(experiment: Experiment, models: Path, folder: Path) -> str:
-    """Score the trained folds on their test people and write ``folder`` (``reports/systems/S``).
+def assess(experiment: Experiment, models: Path) -> tuple[Evaluation, list[System], list[Fold]]:
+    """Score the trained folds on their test people; writes nothing.
 
     Args:
         experiment: as it was trained.
         models: what `train` wrote.
-        folder: replaced as a whole.
 
     Raises:
         UserError: there are no weights, or they belong to another split.
@@ -177,7 +176,22 @@ def evaluate(experiment: Experiment, models: Path, folder: Path) -> str:
         family.predict(system, fold, experiment.train.batch_size).assign(dataset=experiment.dataset, fold=index)
         for index, (system, fold) in enumerate(zip(systems, folds, strict=True))
     ]
-    evaluation = family.score(pd.concat(tables, ignore_index=True), folds, experiment)
+    return family.score(pd.concat(tables, ignore_index=True), folds, experiment), systems, folds
+
+
+def evaluate(experiment: Experiment, models: Path, folder: Path) -> str:
+    """Score a trained system and write ``folder`` (``reports/systems/S``); returns the closing line of the stage.
+
+    Args:
+        experiment: as it was trained.
+        models: what `train` wrote.
+        folder: replaced as a whole.
+
+    Raises:
+        UserError: see `assess`.
+    """
+    evaluation, systems, folds = assess(experiment, models)
+    family = registry.family(experiment.card.family)
     with replaced_folder(folder) as out:
         write_metrics(out / "metrics.json", evaluation.metrics)
         write_rows(out / "results.csv", evaluation.rows)

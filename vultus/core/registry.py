@@ -23,13 +23,29 @@ SYSTEMS = Path(__file__).parents[1] / "systems"
 
 @dataclass(frozen=True)
 class Claim:
-    """The central claim of a paper as a paired experiment: the system against itself with ``changes`` in its Config."""
+    """A sentence of a paper as a paired experiment: two arms, trained on the same people with the same seeds.
 
+    An arm is a system with changes in its Config. Without a word about it, an arm is the card's own system as
+    ``claims/params.yaml`` configures it.
+    """
+
+    name: str
+    """Short, in snake case, unique within the card: ``refined_attention``."""
     sentence: str
-    changes: dict[str, Any]
     metric: str
+    """Name in the family's results that both arms are compared on."""
     direction: Literal["higher", "lower"]
-    paper_difference: float | None = None
+    """Which value of the metric is better."""
+    variant: dict[str, Any] = field(default_factory=dict)
+    """Changes in the Config of the arm that should win."""
+    baseline: dict[str, Any] = field(default_factory=dict)
+    """Changes in the Config of the arm that it is compared with."""
+    baseline_system: str = ""
+    """Key of another system of the family for that arm."""
+    baseline_metric: str = ""
+    """Another name in the results for that arm: two numbers of one training, say."""
+    paper_claim: str = ""
+    """What the paper printed: "F1 62.4 against 60.0 (BP4D)"."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,7 @@ class Card:
     reconstructed: tuple[str, ...] = ()
     """One sentence for each part that the paper leaves open, and what stands here instead."""
     data_licence: str = ""
-    claim: Claim | None = None
+    claims: tuple[Claim, ...] = ()
 
 
 _CARDS: dict[str, Card] = {}

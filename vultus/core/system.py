@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import safetensors.torch
 from torch import Tensor, nn
@@ -134,6 +136,9 @@ class Evaluation:
     """One row a test item: ``dataset, clip_id, frame, subject, fold``, then the family's columns and the targets."""
     rows: list[ResultRow]
     metrics: dict[str, float]
+    replicates: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    """Metric -> its bootstrap replicates (R,): what the claims subtract pair by pair. Two systems that are scored with
+    one seed on the same subjects have drawn the same subjects in replicate r."""
     warnings: tuple[str, ...] = ()
     """Sentences about numbers that have no value or mean less than they seem to."""
 

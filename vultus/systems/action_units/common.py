@@ -15,7 +15,7 @@ intervals draw people.
 
 Test faces, too, are aligned by the annotated points where the data set brings them, as in the papers, and NME is a
 share of the annotated eye distance; a system's attention follows the points that it predicts itself. So the numbers
-leave out the error of a face detector, unless `datasets.<D>.landmarks.mode` asks for one.
+leave out the error of a face detector, unless `landmarks.<D>.mode` asks for one.
 """
 
 from __future__ import annotations
@@ -371,7 +371,8 @@ class ActionUnits(Family):
         metrics = {row.metric: row.value for row in rows if "/" not in row.metric}
         first = ["dataset", "clip_id", "frame", "time_s", "subject", "fold"]
         ordered = predictions[first + [column for column in predictions if column not in first]]
-        return Evaluation(ordered, rows, metrics, _without_positives(predictions, config.aus))
+        replicates = {name: samples for name, value, samples in scored if not value.ndim}
+        return Evaluation(ordered, rows, metrics, replicates, _without_positives(predictions, config.aus))
 
     def pictures(self, system: System, fold: Fold, experiment: Experiment, folder: Path) -> dict[str, str]:
         """For several test people: decisions, and where the system has them, attention maps and landmarks."""

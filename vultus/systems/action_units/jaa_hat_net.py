@@ -244,12 +244,15 @@ CARD = register(
             "The occlusion study covers halves or a block with the mean grey; its masks are not published.",
         ),
         data_licence="BP4D and DISFA: by agreement with their owners, research only",
-        claim=Claim(
-            sentence="Attention taught by each AU's own loss beats attention tied to the predefined maps (JAA-Net).",
-            changes=PRESETS["v1"],
-            metric="F1",
-            direction="higher",
-            paper_difference=0.024,
+        claims=(
+            Claim(
+                name="own_loss",
+                sentence="Attention taught by each AU's own loss beats attention tied to the predefined maps.",
+                metric="F1",
+                direction="higher",
+                baseline=PRESETS["v1"],
+                paper_claim="F1 62.4 against 60.0 of JAA-Net (BP4D)",
+            ),
         ),
     )
 )  # fmt: skip

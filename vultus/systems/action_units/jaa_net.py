@@ -175,11 +175,14 @@ CARD = register(
             "Weights start as torch draws them; the Caffe release draws from N(0, 0.01^2).",
         ),
         data_licence="BP4D and DISFA: by agreement with their owners, research only",
-        claim=Claim(
-            sentence="Attention maps refined for each AU beat the same network without attention.",
-            changes={"attention": "none"},
-            metric="F1",
-            direction="higher",
+        claims=(
+            Claim(
+                name="attention",
+                sentence="Attention maps refined for each AU beat the same network without attention.",
+                metric="F1",
+                direction="higher",
+                baseline={"attention": "none"},
+            ),
         ),
     )
 )  # fmt: skip
