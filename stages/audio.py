@@ -1,30 +1,25 @@
-"""Stage `audio`: log-mel, MFCC, pitch and energy on the video's clock. ``python -m stages.audio --dataset world``"""
+"""Stage `audio`: log-mel, MFCC, pitch, energy on the video's clock. ``python -m stages.audio --dataset emotional``"""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from vultus.core.config import load_params, section, subsection
-from vultus.core.console import run_stage, wrote
+from vultus.core.config import load_params, store_section
+from vultus.core.console import run_stage, stage_arguments, wrote
 
 
 def main() -> None:
-    """Read `datasets.D.root` and `datasets.D.audio`; write data/features/D/audio."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    arguments = parser.parse_args()
-    name = arguments.dataset
+    """Read `audio.D`; write data/features/D/audio."""
+    arguments = stage_arguments(__doc__, "dataset")
 
     from vultus.audio.features import AudioConfig
     from vultus.audio.store import build_audio
     from vultus.data.parquet import ClipTables
 
-    dataset = subsection(load_params(arguments.params), "datasets", name)
-    config = section(AudioConfig, dataset.get("audio") or {}, f"datasets.{name}.audio")
+    name = arguments.dataset
+    root, config = store_section(AudioConfig, load_params(arguments.params), "audio", name)
     folder = Path("data/features") / name / "audio"
-    store = build_audio(folder, ClipTables(Path("data/tables") / name / "valid"), Path(dataset["root"]), config)
+    store = build_audio(folder, ClipTables(Path("data/tables") / name / "valid"), root, config)
     spoken_s = len(store) / store.meta["feature_rate_hz"]
     n_heard = store.meta["n_clips"] if len(store) else 0
     wrote(

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from vultus.core.config import load_params, section, subsection
-from vultus.core.console import run_stage, wrote
+from vultus.core.config import load_params, store_section
+from vultus.core.console import run_stage, stage_arguments, wrote
 
 
 def main() -> None:
-    """Read `datasets.D.root` and `datasets.D.crops`; write data/features/D/crops with its picture sheet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    arguments = parser.parse_args()
-    name = arguments.dataset
+    """Read `crops.D`; write data/features/D/crops with its picture sheet."""
+    arguments = stage_arguments(__doc__, "dataset")
 
     from vultus.data.parquet import ClipTables
     from vultus.data.stores import open_store
     from vultus.face.crops import CropConfig, build_crops
     from vultus.face.sheets import write_sheet
 
-    dataset = subsection(load_params(arguments.params), "datasets", name)
-    config = section(CropConfig, dataset.get("crops") or {}, f"datasets.{name}.crops")
+    name = arguments.dataset
+    root, config = store_section(CropConfig, load_params(arguments.params), "crops", name)
     features = Path("data/features") / name
     tables = ClipTables(Path("data/tables") / name / "valid")
-    store = build_crops(features / "crops", tables, Path(dataset["root"]), open_store(features / "landmarks"), config)
+    store = build_crops(features / "crops", tables, root, open_store(features / "landmarks"), config)
     if len(store):
         write_sheet(store)
     left_out = ", ".join(f"{count} {reason}" for reason, count in store.meta["dropped"].items()) or "none"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from vultus.core.config import load_params, section, subsection
-from vultus.core.console import run_stage, wrote
+from vultus.core.console import run_stage, stage_arguments, wrote
 
 
 def main() -> None:
     """Read `seed`, `detector` and `datasets.world.root`; write models/landmark_detector."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    arguments = parser.parse_args()
+    arguments = stage_arguments(__doc__)
 
     from vultus.data.parquet import ClipTables
     from vultus.face.detector_training import DetectorConfig, train_detector

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from vultus.core.console import run_stage, wrote
+from vultus.core.console import run_stage, stage_arguments, wrote
 
 
 def main() -> None:
     """Read `seed`, `systems.S` and models/S; write reports/systems/S."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--system", required=True)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    arguments = parser.parse_args()
+    arguments = stage_arguments(__doc__, "system")
 
     from vultus.core.experiment import evaluate, load_experiment
 

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from vultus.core.config import load_params, section, subsection
-from vultus.core.console import run_stage, wrote
+from vultus.core.config import load_params, store_section
+from vultus.core.console import run_stage, stage_arguments, wrote
 
 
 def main() -> None:
-    """Read `datasets.D.root` and `datasets.D.landmarks`; write data/features/D/landmarks."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    arguments = parser.parse_args()
-    name = arguments.dataset
+    """Read `landmarks.D`; write data/features/D/landmarks."""
+    arguments = stage_arguments(__doc__, "dataset")
 
     from vultus.data.parquet import ClipTables
     from vultus.face.locate import LandmarkConfig, build_landmarks, choose_detector
 
-    dataset = subsection(load_params(arguments.params), "datasets", name)
-    config = section(LandmarkConfig, dataset.get("landmarks") or {}, f"datasets.{name}.landmarks")
+    name = arguments.dataset
+    root, config = store_section(LandmarkConfig, load_params(arguments.params), "landmarks", name)
     folder = Path("data/features") / name / "landmarks"
-    store = build_landmarks(folder, ClipTables(Path("data/tables") / name / "valid"), Path(dataset["root"]), config)
+    store = build_landmarks(folder, ClipTables(Path("data/tables") / name / "valid"), root, config)
     counts = store.meta["frames_by_method"]
     if config.mode == "auto" and counts.get("trained") and choose_detector("auto") == "trained":
         print(

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from vultus.core.config import load_params, section, subsection
-from vultus.core.console import run_stage, wrote
+from vultus.core.console import run_stage, stage_arguments, wrote
 
 
 def main() -> None:
     """Read `datasets.D` and data/tables/D/ingested; write data/tables/D/valid with its quarantine and reasons."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    arguments = parser.parse_args()
+    arguments = stage_arguments(__doc__, "dataset")
     name = arguments.dataset
 
     from vultus.data.sources import DatasetConfig

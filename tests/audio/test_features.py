@@ -48,6 +48,6 @@ def test_broken_sound_is_named() -> None:
 
 def test_configuration_is_checked() -> None:
     with pytest.raises(UserError, match="pitch range"):
-        section(AudioConfig, {"pitch_low_hz": 10.0}, "datasets.world.audio")
+        section(AudioConfig, {"pitch_low_hz": 10.0}, "audio.world")
     with pytest.raises(UserError, match="known keys"):
-        section(AudioConfig, {"hop": 5}, "datasets.world.audio")
+        section(AudioConfig, {"hop": 5}, "audio.world")

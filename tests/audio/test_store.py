@@ -86,7 +86,7 @@ def test_a_data_set_without_sound_gets_an_empty_store(tmp_path: Path) -> None:
 
 def test_stage_reads_params_and_says_what_it_wrote(tmp_path: Path) -> None:
     data_set(tmp_path / "raw", tmp_path / "data/tables/tones/valid")
-    params = {"datasets": {"tones": {"source": "folder", "root": "raw", "audio": {"n_mels": 40}}}}
+    params = {"audio": {"tones": {"root": "raw", "n_mels": 40}}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     repository = Path(__file__).parents[2]
     run = subprocess.run(

@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from vultus.core.config import load_params, section, subsection
+from vultus.core.config import load_params, section, store_section, subsection
 from vultus.core.errors import UserError
 
 
@@ -89,3 +89,14 @@ def test_subsection_lists_what_is_there() -> None:
     assert subsection(params, "systems", "empty") == {}
     with pytest.raises(UserError, match=r"no section 'systems.jaa_nett'; there is: empty, jaa_net"):
         subsection(params, "systems", "jaa_nett")
+
+
+def test_a_store_section_is_a_root_and_settings() -> None:
+    params = {"crops": {"mine": {"root": "/data/mine", "width": 4}, "lost": {"width": 4}}}
+    root, config = store_section(Config, params, "crops", "mine")
+    assert (root, config.width) == (Path("/data/mine"), 4)
+    assert params["crops"]["mine"]["root"] == "/data/mine", "the params stay as they were read"
+    with pytest.raises(UserError, match=r"crops\.lost needs the key 'root', the same as datasets\.lost\.root"):
+        store_section(Config, params, "crops", "lost")
+    with pytest.raises(UserError, match=r"no section 'crops\.other'; there is: lost, mine"):
+        store_section(Config, params, "crops", "other")

@@ -1,6 +1,9 @@
+import sys
+from pathlib import Path
+
 import pytest
 
-from vultus.core.console import run_stage, track, wrote
+from vultus.core.console import run_stage, stage_arguments, track, wrote
 from vultus.core.errors import UserError
 
 
@@ -33,3 +36,12 @@ def test_bugs_keep_their_traceback() -> None:
 def test_wrote_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     wrote("models/x", "2 folds")
     assert capsys.readouterr().out == "models/x: 2 folds\n"
+
+
+def test_a_stage_needs_its_keys(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["stage", "--dataset", "world"])
+    arguments = stage_arguments("What it does.", "dataset")
+    assert (arguments.dataset, arguments.params) == ("world", Path("params.yaml"))
+    with pytest.raises(SystemExit):
+        stage_arguments("What it does.", "system")
+    assert "--system" in capsys.readouterr().err

@@ -66,24 +66,14 @@ def test_frames_without_usable_landmarks_are_dropped_and_counted(toy_data):
     assert open_store(store.folder).meta["dropped"] == store.meta["dropped"]
 
 
-def test_kinds_and_sampling(toy_data):
-    assert build(toy_data, size_px=32, kinds=("spontaneous",)).rows["clip_id"].tolist() == ["b"]
+def test_every_third_frame(toy_data):
     assert build(toy_data, size_px=32, every_n_frames=3).rows["frame"].tolist() == [3, 8, 0]
-    with pytest.raises(UserError, match="there is no clip"):
-        build(toy_data, size_px=32, kinds=("sung",))
-
-
-def test_all_frames_kept_and_none_dropped(toy_data):
-    store = build(toy_data, size_px=32, kinds=("posed",))
-    assert store.meta["dropped"] == {}
-    assert store["face"].shape == (4, 32, 32, 3)
 
 
 def test_settings_are_checked():
     for wrong in ({"size_px": 4}, {"every_n_frames": 0}):
         with pytest.raises(UserError, match="must be at least"):
-            section(CropConfig, wrong, "datasets.d.crops")
-    assert section(CropConfig, {"kinds": ["spontaneous"]}, "d").kinds == ("spontaneous",)
+            section(CropConfig, wrong, "crops.d")
 
 
 def test_sheet_shows_each_face_plain_and_drawn(toy_data):

@@ -138,6 +138,6 @@ def test_store_counts_the_frames_by_method(toy_data):
 
 def test_settings_are_checked():
     with pytest.raises(UserError, match="every_n_frames must be at least 1"):
-        section(LandmarkConfig, {"every_n_frames": 0}, "datasets.d.landmarks")
+        section(LandmarkConfig, {"every_n_frames": 0}, "landmarks.d")
     with pytest.raises(UserError, match="must be one of"):
-        section(LandmarkConfig, {"mode": "dlib"}, "datasets.d.landmarks")
+        section(LandmarkConfig, {"mode": "dlib"}, "landmarks.d")

@@ -24,9 +24,9 @@ def workplace(toy_data, tmp_path):
             writer.add("frames", toy_data.tables.frames(clip_id))
     params = {
         "seed": 1,
-        "datasets": {
-            "world": {"root": str(toy_data.root), "landmarks": {"mode": "annotated"}, "crops": {"size_px": 48}}
-        },
+        "datasets": {"world": {"root": str(toy_data.root)}},
+        "landmarks": {"world": {"root": str(toy_data.root), "mode": "annotated"}},
+        "crops": {"world": {"root": str(toy_data.root), "size_px": 48}},
         "detector": {"width": 4, "steps": 2, "batch_size": 4, "train_frames": 8, "test_frames": 4},
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
@@ -58,8 +58,8 @@ def test_detector_says_when_it_learned_nothing(workplace, monkeypatch, capsys):
 
 def test_mistakes_in_params_are_one_sentence(workplace, monkeypatch, capsys):
     params = yaml.safe_load((workplace / "params.yaml").read_text())
-    params["datasets"]["world"]["crops"]["side"] = 3
+    params["crops"]["world"]["side"] = 3
     (workplace / "params.yaml").write_text(yaml.safe_dump(params))
     with pytest.raises(SystemExit):
         run(monkeypatch, stages.crops, "--dataset", "world")
-    assert "datasets.world.crops has no key 'side'" in capsys.readouterr().err
+    assert "crops.world has no key 'side'" in capsys.readouterr().err

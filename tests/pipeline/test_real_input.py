@@ -34,11 +34,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"the real example files are not here: set VULTUS_REAL to their folder (looked in {REAL})")
     pytest.importorskip("mediapipe", reason="mediapipe is optional; without it these faces need a trained detector")
     folder = tmp_path_factory.mktemp("project")
-    sections = {
-        key: {"source": "folder", "root": str(REAL / name), "crops": {"size_px": 128}} for key, name in DATASETS.items()
+    roots = {key: {"root": str(REAL / name)} for key, name in DATASETS.items()}
+    params = {
+        "seed": 1,
+        "datasets": {key: {"source": "folder", **root} for key, root in roots.items()},
+        "landmarks": roots,
+        "crops": {key: {**root, "size_px": 128} for key, root in roots.items()},
+        "audio": roots,
+        "systems": {},
     }
-    empty: dict[str, object] = {}
-    params = {"seed": 1, "world": empty, "datasets": sections, "detector": empty, "judges": empty, "systems": empty}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -15,6 +15,9 @@ from vultus.core.loop import TrainConfig
 ROOT = Path(__file__).parents[2]
 FILES = ("params.yaml", "params/smoke.yaml", "params/paper.yaml", "params/paper_disfa.yaml")
 
+STORES = ("landmarks", "crops", "audio")
+"""Feature stores: a section and a stage group each."""
+
 PLANNED = {
     "action_units": {"jaa_net", "jaa_hat_net", "arl", "jaa_graph", "au_gcn", "marl", "rrl_ssl", "uau_net"},
     "talking_heads": {"au_talker", "fusion_talker", "nerf_ad", "nerf_3dtalker", "ua_3dtalk"},
@@ -35,8 +38,23 @@ def _states() -> dict[str, str]:
 @pytest.mark.parametrize("file", FILES)
 def test_a_params_file_covers_every_system(file: str) -> None:
     params = load_params(ROOT / file)
-    assert set(params) == {"seed", "world", "datasets", "detector", "judges", "systems"}
+    assert set(params) == {"seed", "world", "datasets", *STORES, "detector", "judges", "systems"}
     assert sorted(params["systems"]) == list(registry.keys())
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_store_reads_a_data_set_where_it_lies(file: str) -> None:
+    params = load_params(ROOT / file)
+    for store in STORES:
+        for key, settings in params[store].items():
+            assert settings["root"] == params["datasets"][key]["root"], f"{store}.{key}"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_judges_people_are_in_no_other_data_set(file: str) -> None:
+    for key, dataset in load_params(ROOT / file)["datasets"].items():
+        if dataset["source"] == "world":
+            assert ("judge" in dataset["options"]["groups"]) == (key == "judging")
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -47,6 +65,7 @@ def test_a_section_loads_into_the_systems_config(file: str, key: str) -> None:
     card = registry.get(key)
     assert settings.family == card.family == registry.family_of(key)
     assert settings.dataset in params["datasets"]
+    assert settings.dataset in params[settings.features]
     section(card.config, settings.config, f"systems.{key}.config")
     section(TrainConfig, {**vars(card.train), **settings.train}, f"systems.{key}.train")
 

@@ -217,6 +217,15 @@ def test_the_cover_links_to_the_data_set_it_shows(root: Path) -> None:
     assert 'More on the page of <a href="datasets/world.html">' in overview
 
 
+def test_sheets_of_one_root_are_shown_once(root: Path) -> None:
+    params = load_params(root / "params.yaml")
+    params["datasets"]["talking"] = params["datasets"]["world"]
+    build_site(root, root / "site", params)
+    assert list((root / "site/media/world").iterdir())
+    assert not list((root / "site/media").glob("talking/*"))
+    assert "Landmark detector" not in (root / "site/datasets/talking.html").read_text()
+
+
 def test_a_site_without_data_sets_and_systems(tmp_path: Path) -> None:
     assert build_site(tmp_path, tmp_path / "site", {"seed": 1, "datasets": {}, "systems": {}}) == 1
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vultus.audio.clock import fit_length, n_feature_frames
-from vultus.audio.pitch import f0_autocorrelation, f0_pyin
+from vultus.audio.pitch import track_autocorrelation, track_pyin
 from vultus.audio.spectra import (
     HOP_SAMPLES,
     SAMPLE_RATE_HZ,
@@ -19,12 +19,13 @@ from vultus.audio.spectra import (
     mfcc,
     voice_activity,
     with_deltas,
+    zero_crossing_rate,
 )
 
 
 @dataclass(frozen=True)
 class AudioConfig:
-    """Section ``datasets.D.audio`` of params.yaml."""
+    """Section ``audio.D`` of params.yaml."""
 
     n_mels: int = 80
     """Bands of the log-mel spectrum."""
@@ -54,8 +55,12 @@ class AudioFeatures:
     """(T, 3C) cepstra, deltas, double deltas."""
     f0_hz: Floats
     """(T,) pitch, 0 where unvoiced."""
+    voicing: Floats
+    """(T,) in 0..1, how sure the pitch tracker is that there is a voice."""
     energy_db: Floats
     """(T,) level."""
+    zero_crossings: Floats
+    """(T,) share of neighbouring samples that differ in sign."""
     active: npt.NDArray[np.bool_]
     """(T,) somebody speaks."""
 
@@ -86,13 +91,16 @@ def compute_features(
         n_rows = n_feature_frames(n_frames, fps)
     # Silence is added to the sound, not to its features: a filled frame is what silence gives.
     wav = fit_length(wav, max(len(wav), n_rows * HOP_SAMPLES), 0.0)
-    track = f0_autocorrelation if config.pitch == "autocorrelation" else f0_pyin
+    track = track_autocorrelation if config.pitch == "autocorrelation" else track_pyin
+    pitch = track(wav, config.pitch_low_hz, config.pitch_high_hz)
     energy = energy_db(wav)[:n_rows]
     return AudioFeatures(
         log_mel=log_mel(wav, config.n_mels)[:n_rows],
         mfcc=with_deltas(mfcc(wav, config.n_mfcc)[:n_rows]),
-        f0_hz=track(wav, config.pitch_low_hz, config.pitch_high_hz)[:n_rows],
+        f0_hz=pitch.f0_hz[:n_rows],
+        voicing=pitch.voicing[:n_rows],
         energy_db=energy,
+        zero_crossings=zero_crossing_rate(wav)[:n_rows],
         active=voice_activity(energy),
     )
 

@@ -25,7 +25,7 @@ class HearClip:
     root: Path
     """Of the data set's media."""
     config: AudioConfig
-    """``datasets.D.audio``."""
+    """``audio.D``."""
 
     def key(self, clip: Clip) -> str:
         """Hash of the sound, the video's clock and the settings."""
@@ -66,7 +66,9 @@ class HearClip:
             "log_mel": heard.log_mel,
             "mfcc": heard.mfcc,
             "f0_hz": heard.f0_hz,
+            "voicing": heard.voicing,
             "energy_db": heard.energy_db,
+            "zero_crossings": heard.zero_crossings,
         }
         return ClipArrays(rows, arrays, {"video_frames": video_frames})
 
@@ -80,7 +82,7 @@ def build_audio(folder: Path, tables: ClipTables, root: Path, config: AudioConfi
         folder: of the store.
         tables: the valid tables of the data set.
         root: of the data set's media.
-        config: ``datasets.D.audio``.
+        config: ``audio.D``.
         jobs: processes.
 
     Raises:

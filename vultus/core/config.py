@@ -78,6 +78,25 @@ def section(cls: type[D], values: Mapping[str, Any], name: str) -> D:
         raise UserError(f"params.yaml: {name}: {error}") from None
 
 
+def store_section(cls: type[D], params: Mapping[str, Any], store: str, dataset: str) -> tuple[Path, D]:
+    """The section ``STORE.DATASET``: where the data set's media lie, and the store's settings.
+
+    Args:
+        cls: dataclass of the settings.
+        params: the params file.
+        store: key of the feature store, ``crops``.
+        dataset: key of the data set.
+
+    Raises:
+        UserError: there is no such section, it names no root, or a setting is wrong.
+    """
+    name = f"{store}.{dataset}"
+    values = subsection(params, store, dataset)
+    if "root" not in values:
+        raise UserError(f"params.yaml: {name} needs the key 'root', the same as datasets.{dataset}.root")
+    return Path(values.pop("root")), section(cls, values, name)
+
+
 def _convert(hint: Any, value: Any, name: str) -> Any:
     origin = get_origin(hint)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):

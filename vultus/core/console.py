@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
@@ -32,6 +33,15 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
 def wrote(path: Path | str, what: str) -> None:
     """One line a stage: what it wrote and where."""
     print(f"{path}: {what}", flush=True)
+
+
+def stage_arguments(description: str | None, *keys: str) -> argparse.Namespace:
+    """The command line of a stage: ``--KEY`` for each of ``keys``, and ``--params``, the path of the params file."""
+    parser = argparse.ArgumentParser(description=description)
+    for key in keys:
+        parser.add_argument(f"--{key}", required=True)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    return parser.parse_args()
 
 
 def run_stage(main: Callable[[], None]) -> None:

@@ -39,16 +39,13 @@ _COLUMNS = [*_LABELS, "occluded", "yaw_rad"]
 
 @dataclass(frozen=True)
 class CropConfig:
-    """How faces are cut out (``datasets.D.crops``)."""
+    """How faces are cut out (``crops.D``)."""
 
     size_px: int = 200
     """Side of the aligned face; the papers crop 176 of 200, so 88 % of this, for the network."""
 
     every_n_frames: int = 1
     """Take every n-th frame that has landmarks."""
-
-    kinds: tuple[str, ...] | None = None
-    """Take only clips of these kinds (column ``kind`` of the clips); null takes all."""
 
     def __post_init__(self) -> None:
         if self.size_px < 16:
@@ -67,18 +64,14 @@ def build_crops(
         tables: the valid tables of the data set.
         root: of the data set's media.
         located: its landmark store.
-        config: ``datasets.D.crops``.
+        config: ``crops.D``.
         jobs: processes.
 
     Raises:
         UserError: no clip is left, or all failed.
     """
     known = dict(zip(located.clips["clip_id"], located.clips["content_hash"], strict=True))
-    clips = [
-        clip
-        for clip in tables.records()
-        if clip["clip_id"] in known and (config.kinds is None or clip["kind"] in config.kinds)
-    ]
+    clips = [clip for clip in tables.records() if clip["clip_id"] in known]
     meta = {
         **asdict(config),
         "channels": "RGB",
@@ -117,7 +110,6 @@ class CutFaces:
         labels = self.tables.frames(str(clip["clip_id"]), _COLUMNS)
         video = file_hash(self.root / str(clip["video"]))
         parts = [clip["subject"], clip["group"], clip["fps"], located_hash, table_hash(labels), video]
-        # `kinds` chooses clips and changes none.
         return content_hash(self.config.size_px, self.config.every_n_frames, *parts)
 
     def __call__(self, clip: Clip) -> ClipArrays:

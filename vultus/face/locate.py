@@ -35,7 +35,7 @@ _COLUMNS = ["time_s", "landmarks_68", "landmark_visible"]
 
 @dataclass(frozen=True)
 class LandmarkConfig:
-    """Where a data set's landmarks come from (``datasets.D.landmarks``)."""
+    """Where a data set's landmarks come from (``landmarks.D``)."""
 
     mode: Literal["auto", "annotated", "mediapipe", "trained"] = "auto"
     """auto: annotated points, and for frames without them MediaPipe or, where it is not installed, the detector
@@ -66,7 +66,7 @@ def build_landmarks(
         folder: of the store.
         tables: the valid tables of the data set.
         root: of the data set's media.
-        config: ``datasets.D.landmarks``.
+        config: ``landmarks.D``.
         detector_folder: of the trained detector, read where that one is used.
         jobs: processes.
 

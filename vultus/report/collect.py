@@ -243,7 +243,7 @@ def _statistics(valid: Path, clips: pd.DataFrame, features: Path) -> list[tuple[
     sizes = clips.dropna(subset=["width_px"])[["width_px", "height_px"]].drop_duplicates()
     if len(sizes):
         lines.append(("frame size", ", ".join(f"{w:.0f} x {h:.0f} px" for w, h in sizes.itertuples(index=False))))
-    for name in ("landmarks", "crops", "audio"):
+    for name in sorted(path.parent.name for path in features.glob("*/meta.json")):
         rows = int(_json(features / name / "meta.json").get("n_rows", 0))
         if rows:
             lines.append((f"rows in {name}", f"{rows:,}"))

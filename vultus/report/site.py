@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def build_site(root: Path, out: Path, params: Mapping[str, Any]) -> int:
         folder.mkdir(parents=True)
     shutil.copy(TEMPLATES / "style.css", out / "style.css")
 
-    datasets = [read_dataset(root, key, section) for key, section in params["datasets"].items()]
+    datasets = _sheets_once([read_dataset(root, key, section) for key, section in params["datasets"].items()])
     synthetic = {dataset.key: dataset.synthetic for dataset in datasets}
     systems = [
         read_system(root, key, section, synthetic.get(section["dataset"], False))
@@ -94,6 +94,15 @@ def build_site(root: Path, out: Path, params: Mapping[str, Any]) -> int:
             faces=how_faces_were_aligned(aligned_by.get(system.dataset, {})) if system.features == "crops" else "",
         )
     return pages.count
+
+
+def _sheets_once(datasets: list[DatasetReport]) -> list[DatasetReport]:
+    """The same, where only the first of several data sets that are read from one folder shows its sheets."""
+    first = {dataset.root: dataset.key for dataset in reversed(datasets)}
+    return [
+        dataset if first[dataset.root] == dataset.key else replace(dataset, media=[], detector={})
+        for dataset in datasets
+    ]
 
 
 @dataclass(frozen=True)

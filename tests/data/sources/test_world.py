@@ -16,7 +16,11 @@ from vultus.data.tables import CLIPS, FRAMES, UNITS
 
 def write(root: Path, frames: list[dict[str, object]]) -> None:
     root.mkdir(exist_ok=True)
-    clips = [{"clip_id": f"c{n}", "dataset": "?", "video": f"c{n}.mp4", "group": "train"} for n in range(3)]
+    kinds, groups = ("speech", "tongue", "speech"), ("train", "train", "judge")
+    clips = [
+        {"clip_id": f"c{n}", "dataset": "?", "video": f"c{n}.mp4", "kind": kinds[n], "group": groups[n]}
+        for n in range(3)
+    ]
     pq.write_table(pa.Table.from_pylist(clips, CLIPS), root / "clips.parquet")
     pq.write_table(pa.Table.from_pylist(frames, FRAMES), root / "frames.parquet")
     units = [{"clip_id": "c1", "tier": "phone", "start_s": 0.0, "end_s": 1.0, "label": "AA"}]
@@ -51,3 +55,38 @@ def test_missing_table(tmp_path: Path) -> None:
     (tmp_path / "world/units.parquet").unlink()
     with pytest.raises(UserError, match=r"units\.parquet is missing: run the stage world"):
         ingest(DatasetConfig("world", str(tmp_path / "world")), "world", tmp_path / "t")
+
+
+def test_kinds_and_groups_choose_clips(tmp_path: Path) -> None:
+    root = tmp_path / "world"
+    write(root, [{"clip_id": f"c{n}", "frame": 0} for n in range(3)] + [{"clip_id": "lost", "frame": 0}])
+
+    def taken(**options: list[str]) -> list[str]:
+        counts = ingest(DatasetConfig("world", str(root), options), "d", tmp_path / "t")
+        tables = ClipTables(tmp_path / "t")
+        assert counts["frames"] == counts["clips"] == len(tables.clips)
+        assert counts["quarantine"] == 1, "rows of clips that are not asked for are no strangers"
+        return list(tables.clips["clip_id"])
+
+    assert taken() == taken(kinds=["speech", "tongue"]) == ["c0", "c1", "c2"]
+    assert taken(kinds=["speech"]) == ["c0", "c2"]
+    assert taken(kinds=["speech"], groups=["train", "test"]) == ["c0"]
+    assert taken(groups=["judge"]) == ["c2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"kinds": ["sung"]}, "no clip of the kind 'sung'; it has: speech, tongue"),
+        (
+            {"kinds": ["tongue"], "groups": ["judge"]},
+            "no clip of the kind 'tongue' of the groups judge; it has: speech",
+        ),
+        ({"groups": ["validation"]}, "no clip of the groups validation: correct options.groups, or add people"),
+        ({"groups": ["jury"]}, r"d\.options: groups holds 'jury'; the groups are train, validation, test, judge"),
+    ],
+)
+def test_choices_without_clips_are_errors(tmp_path: Path, options: dict[str, list[str]], sentence: str) -> None:
+    write(tmp_path / "world", [])
+    with pytest.raises(UserError, match=sentence):
+        ingest(DatasetConfig("world", str(tmp_path / "world"), options), "d", tmp_path / "t")

@@ -46,12 +46,6 @@ class DatasetConfig:
     """The adapter's ``Options``."""
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     """Read by the stage validate."""
-    landmarks: Any = None
-    """Read by the stage landmarks with its own dataclass."""
-    crops: Any = None
-    """Read by the stage crops with its own dataclass."""
-    audio: Any = None
-    """Read by the stage audio with its own dataclass."""
 
 
 def ingest(config: DatasetConfig, dataset: str, folder: Path) -> dict[str, int]:
