@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vultus.audio.pitch import f0_autocorrelation, f0_pyin
+from vultus.audio.pitch import f0_autocorrelation, track_autocorrelation, track_pyin
 
 RATE = 16_000
 
@@ -57,9 +57,18 @@ def test_range_is_checked() -> None:
         f0_autocorrelation(np.zeros(RATE), low_hz=20)
 
 
+def test_voicing_is_the_correlation_also_where_it_decides_against_a_voice() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)
+    tone, hiss = track_autocorrelation(voice(np.full(RATE, 130.0))), track_autocorrelation(noise)
+    assert tone.voicing.shape == tone.f0_hz.shape == (101,)
+    assert tone.voicing[4:-4].min() > 0.98
+    assert 0.0 <= hiss.voicing.min() <= hiss.voicing.max() <= 1.0
+    assert 0.05 < np.median(hiss.voicing) < 0.5
+
+
 def test_pyin_agrees_with_autocorrelation() -> None:
     wav = voice(np.linspace(180, 140, RATE // 2))
-    fast, slow = f0_autocorrelation(wav), f0_pyin(wav)
+    fast, slow = track_autocorrelation(wav).f0_hz, track_pyin(wav).f0_hz
     assert fast.shape == slow.shape
     both = (fast > 0) & (slow > 0)
     assert both.mean() > 0.7

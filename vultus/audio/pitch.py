@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,7 +19,22 @@ _VOICED_LEVEL = 0.05
 _FIRST_PEAK_SHARE = 0.9
 
 
+@dataclass(frozen=True)
+class PitchTrack:
+    """Pitch at 100 Hz and how sure the tracker is that there is one."""
+
+    f0_hz: Floats
+    """(T,), 0 where unvoiced."""
+    voicing: Floats
+    """(T,) in 0..1: the correlation at the pitch's period, or pYIN's probability; unvoiced frames have one too."""
+
+
 def f0_autocorrelation(wav: npt.NDArray[np.floating], low_hz: float = 55.0, high_hz: float = 450.0) -> Floats:
+    """The pitch of `track_autocorrelation` alone: (1 + S // 160,) in Hz, 0 where unvoiced."""
+    return track_autocorrelation(wav, low_hz, high_hz).f0_hz
+
+
+def track_autocorrelation(wav: npt.NDArray[np.floating], low_hz: float = 55.0, high_hz: float = 450.0) -> PitchTrack:
     """Pitch from the window-corrected autocorrelation of 40 ms frames.
 
     Of the local maxima the first that reaches 90 % of the largest is taken, which keeps it from falling an octave; a
@@ -30,7 +47,7 @@ def f0_autocorrelation(wav: npt.NDArray[np.floating], low_hz: float = 55.0, high
         high_hz: highest.
 
     Returns:
-        (1 + S // 160,) in Hz, 0 where unvoiced.
+        T = 1 + S // 160 frames.
     """
     if not 50.0 < low_hz < high_hz < SAMPLE_RATE_HZ / 8:
         raise ValueError(f"the pitch range {low_hz}..{high_hz} Hz must lie in 50..{SAMPLE_RATE_HZ // 8}")
@@ -38,10 +55,10 @@ def f0_autocorrelation(wav: npt.NDArray[np.floating], low_hz: float = 55.0, high
     estimates = [_estimate(frames[start : start + _BLOCK], low_hz, high_hz) for start in range(0, len(frames), _BLOCK)]
     f0_hz, correlation, rms = (np.concatenate(part) for part in zip(*estimates, strict=True))
     voiced = (correlation > _VOICED_CORRELATION) & (rms > _VOICED_LEVEL * rms.max(initial=0.0)) & (rms > 1e-4)
-    return _median_in_runs(np.where(voiced, f0_hz, 0.0))
+    return PitchTrack(median_in_runs(np.where(voiced, f0_hz, 0.0)), correlation.clip(0.0, 1.0).astype(np.float32))
 
 
-def f0_pyin(wav: npt.NDArray[np.floating], low_hz: float = 55.0, high_hz: float = 450.0) -> Floats:
+def track_pyin(wav: npt.NDArray[np.floating], low_hz: float = 55.0, high_hz: float = 450.0) -> PitchTrack:
     """Pitch by probabilistic YIN (Mauch and Dixon 2014) as librosa defines it; about real time.
 
     Args:
@@ -50,11 +67,11 @@ def f0_pyin(wav: npt.NDArray[np.floating], low_hz: float = 55.0, high_hz: float 
         high_hz: highest.
 
     Returns:
-        (1 + S // 160,) in Hz, 0 where unvoiced.
+        T = 1 + S // 160 frames.
     """
     import librosa
 
-    f0_hz, _, _ = librosa.pyin(
+    f0_hz, _, probability = librosa.pyin(
         wav.astype(np.float32),
         fmin=low_hz,
         fmax=high_hz,
@@ -63,7 +80,7 @@ def f0_pyin(wav: npt.NDArray[np.floating], low_hz: float = 55.0, high_hz: float 
         hop_length=HOP_SAMPLES,
         fill_na=0.0,
     )
-    return np.asarray(f0_hz, np.float32)
+    return PitchTrack(np.asarray(f0_hz, np.float32), np.asarray(probability, np.float32))
 
 
 def _estimate(
@@ -89,7 +106,7 @@ def _estimate(
     return SAMPLE_RATE_HZ / lag, np.where(largest[:, 0] > 0, b, 0.0), rms
 
 
-def _median_in_runs(f0_hz: npt.NDArray[np.float64], width: int = 5) -> Floats:
+def median_in_runs(f0_hz: npt.NDArray[np.float64], width: int = 5) -> Floats:
     """Median over ``width`` voiced neighbours; never across an unvoiced frame."""
     if not len(f0_hz):
         return f0_hz.astype(np.float32)

@@ -1,7 +1,7 @@
 """Short-time spectra of 16 kHz speech: log-mel, MFCC, the sync experts' mel, energy.
 
-Framing is centred everywhere: feature frame j is centred at sample ``j * hop``. A sound of S samples has
-``1 + S // hop`` frames; ``clock`` cuts them to the video.
+Framing is centred: feature frame j is centred at sample ``j * hop``. A sound of S samples has ``1 + S // hop`` frames;
+``clock`` cuts them to the video. The one exception is `mfcc_from_starts`, whose frame j begins at sample ``j * hop``.
 
 Legend: S samples, T feature frames, M mel bands, C coefficients.
 """
@@ -119,6 +119,38 @@ def mfcc(wav: npt.NDArray[np.floating], n_coefficients: int = 13, n_mels: int = 
     return np.concatenate(blocks).astype(np.float32)
 
 
+def mfcc_from_starts(wav: npt.NDArray[np.floating]) -> Floats:
+    """Mel-frequency cepstra at 100 Hz as python_speech_features defines them: what sync and lip networks hear.
+
+    Differs from `mfcc` throughout: frame j begins at sample 160 j, there is no window, samples count as 16-bit integers,
+    the triangles of the 26 HTK mels over 0..8000 Hz stand on whole bins of the 512-point FFT, and c0 is the logarithm of
+    the frame's energy. Pre-emphasis 0.97, 25 ms, orthonormal DCT-II, lifter 22. What is 0 counts as 2.2e-16.
+
+    Args:
+        wav: (S,) at 16 kHz, in -1..1; after its end there is silence.
+
+    Returns:
+        (ceil(S / 160), 13).
+    """
+    _check_mono(wav)
+    n_frames = -(-len(wav) // HOP_SAMPLES)
+    integers = pre_emphasis(wav.astype(np.float64) * 32768.0)
+    padded = np.pad(integers, (0, (n_frames - 1) * HOP_SAMPLES + WINDOW_SAMPLES - len(wav)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::HOP_SAMPLES]
+    filters = _whole_bin_filters(512, 26)
+    n = np.arange(13)
+    weight = dct_matrix(13, 26) * (1.0 + 22 / 2.0 * np.sin(np.pi * n / 22))[:, None]
+    tiny = np.finfo(np.float64).eps
+    blocks = []
+    for frames in _blocks(windows):
+        power = np.square(np.abs(np.fft.rfft(frames, 512))) / 512
+        energy, bands = power.sum(axis=1), power @ filters.T
+        cepstra = np.log(np.where(bands > 0, bands, tiny)) @ weight.T
+        cepstra[:, 0] = np.log(np.where(energy > 0, energy, tiny))
+        blocks.append(cepstra)
+    return np.concatenate(blocks).astype(np.float32)
+
+
 def with_deltas(features: npt.NDArray[np.floating], width: int = 2) -> Floats:
     """Features, their deltas and the deltas' deltas.
 
@@ -167,6 +199,22 @@ def energy_db(wav: npt.NDArray[np.floating]) -> Floats:
     """
     blocks = [
         20.0 * np.log10(np.sqrt(np.square(frames).mean(axis=1)) + 1e-5)
+        for frames in _blocks(centred_frames(wav, WINDOW_SAMPLES, HOP_SAMPLES))
+    ]
+    return np.concatenate(blocks).astype(np.float32)
+
+
+def zero_crossing_rate(wav: npt.NDArray[np.floating]) -> Floats:
+    """Share of neighbouring samples in the 25 ms window that differ in sign; zero counts as positive.
+
+    Args:
+        wav: (S,) at 16 kHz.
+
+    Returns:
+        (1 + S // 160,) in 0..1: a tone of F Hz has 2 F / 16000.
+    """
+    blocks = [
+        (np.diff(frames < 0, axis=1)).mean(axis=1)
         for frames in _blocks(centred_frames(wav, WINDOW_SAMPLES, HOP_SAMPLES))
     ]
     return np.concatenate(blocks).astype(np.float32)
@@ -234,6 +282,19 @@ def mel_filters(n_fft: int, n_mels: int, low_hz: float, high_hz: float, htk: boo
     filters = np.maximum(filters, 0.0)
     if not htk:
         filters *= 2.0 / (high - low)
+    filters.setflags(write=False)
+    return filters
+
+
+@functools.cache
+def _whole_bin_filters(n_fft: int, n_mels: int) -> npt.NDArray[np.float64]:
+    """Triangles of height 1 on the HTK mel scale over 0..8000 Hz, whose corners are FFT bins: (M, n_fft // 2 + 1)."""
+    edges_hz = _htk_to_hz(np.linspace(0.0, _hz_to_htk(np.array(SAMPLE_RATE_HZ / 2)), n_mels + 2))
+    edges = np.floor((n_fft + 1) * edges_hz / SAMPLE_RATE_HZ)[:, None]
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    bins = np.arange(n_fft // 2 + 1)
+    filters: npt.NDArray[np.float64] = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre))
+    filters = np.maximum(filters, 0.0)
     filters.setflags(write=False)
     return filters
 
