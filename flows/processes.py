@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -36,17 +36,24 @@ def load_environment(path: Path = ENVIRONMENT_FILE) -> None:
 
 
 @contextlib.contextmanager
-def child(command: Sequence[str], folder: Path, output: int | IO[str] | None = None) -> Iterator[subprocess.Popen[str]]:
+def child(
+    command: Sequence[str],
+    folder: Path,
+    output: int | IO[str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[subprocess.Popen[str]]:
     """Start ``command`` in a process group of its own and end the whole group when the block is left.
 
     Args:
         command: program and arguments; no shell.
         folder: where it runs.
         output: where stdout and stderr go together; None leaves them on this terminal.
+        environment: variables beside those of this process.
     """
     process = subprocess.Popen(
         command,
         cwd=folder,
+        env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT if output is not None else None,
