@@ -220,7 +220,7 @@ def test_clip_rows(tmp_path: Path) -> None:
     assert reasons["c"] == "the frame rate is 25 in the file and 30 in the table: correct the table"
     assert reasons["d"] == "6 of 60 frames decode: copy the file again"
     assert "holds other signs" in reasons["e f"]
-    assert reasons["g"] == "the clip names neither video nor sound: name one"
+    assert reasons["g"] == "the clip names neither video, sound nor features: name one"
     assert reasons["a"] == reasons["h"]
     assert "p are in the groups test and train" in reasons["a"]
     assert "q and m are in the groups judge and test" in reasons["i"]

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vultus.data import media
+from vultus.data import media, precomputed
 from vultus.data.media import MediaError, kind_of, numbered_pictures, open_video, probe, read_audio, read_picture
+from vultus.data.precomputed import read_feature_file
 from vultus.data.stores import CACHE_ROOT, ClipArrays, build_store, content_hash, file_hash
 
 
@@ -60,11 +61,13 @@ def decode_clips(root: Path, clips: Sequence[Mapping[str, Any]], dataset: str) -
         return {}
 
     def key(clip: Mapping[str, Any]) -> str:
-        files = [file_hash(root / clip[name]) if clip[name] else None for name in ("video", "audio")]
-        return content_hash(files, {name: clip[name] for name in _CHECKED})
+        files = [file_hash(root / clip[name]) if clip.get(name) else None for name in _FILES]
+        return content_hash(files, {name: clip.get(name) for name in _CHECKED})
 
     cache = CACHE_ROOT / dataset / "decoding"
-    store = build_store(CACHE_ROOT / "decoding" / dataset, clips, _DecodeClip(root), key, code=[media], cache=cache)
+    store = build_store(
+        CACHE_ROOT / "decoding" / dataset, clips, _DecodeClip(root), key, code=[media, precomputed], cache=cache
+    )
     pictures = dict(iter(store.table("pictures").groupby("clip_id")))
     found = {}
     for row in store.rows.to_dict("records"):
@@ -85,7 +88,8 @@ def decode_clips(root: Path, clips: Sequence[Mapping[str, Any]], dataset: str) -
     return found
 
 
-_CHECKED = ("video", "audio", "fps", "n_frames", "width_px", "height_px", "sample_rate_hz")
+_FILES = ("video", "audio", "feature_file")
+_CHECKED = ("domain", "feature_row", "fps", "n_frames", "width_px", "height_px", "sample_rate_hz", *_FILES)
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,10 @@ class _DecodeClip:
 
     def _decode(self, clip: Mapping[str, Any]) -> Decoded:
         found = Decoded()
+        if clip.get("feature_file"):
+            return self._look_up_features(clip)
         if not clip["video"] and not clip["audio"]:
-            return Decoded("the clip names neither video nor sound: name one")
+            return Decoded("the clip names neither video, sound nor features: name one")
         try:
             if clip["video"]:
                 found = self._decode_video(clip)
@@ -111,6 +117,13 @@ class _DecodeClip:
         except MediaError as error:
             return Decoded(f"{error.reason}: {error.cure}", error.path.relative_to(self.root).as_posix())
         return found
+
+    def _look_up_features(self, clip: Mapping[str, Any]) -> Decoded:
+        file, row = str(clip["feature_file"]), clip["feature_row"]
+        table = read_feature_file(self.root / file).get(str(clip["domain"]))
+        if table is None or row is None or not 0 <= row < len(table.feature):
+            return Decoded(f"the file has no row {row} of the domain {clip['domain']}: ingest again", file)
+        return Decoded(file=file)
 
     def _decode_video(self, clip: Mapping[str, Any]) -> Decoded:
         path = self.root / clip["video"]

@@ -1,0 +1,171 @@
+"""The ``pictures`` store: labelled pictures of several domains, or rows of feature files, for domain adaptation.
+
+A row has a domain, a label and, where the data set names people, a subject. Pictures are squares: the whole frame, its
+sides brought to one length as the published code of the field does, or the face, cut out by the annotated landmarks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from vultus.core.errors import UserError
+from vultus.data import media, precomputed
+from vultus.data.media import read_frames
+from vultus.data.parquet import ClipTables
+from vultus.data.precomputed import read_feature_file
+from vultus.data.stores import Clip, ClipArrays, Store, build_store, content_hash, file_hash, table_hash
+
+RGB = npt.NDArray[np.uint8]
+
+FACE_SIDE = 1.3
+"""Side of the face's square as a share of the larger side of the landmarks' box."""
+FACE_RAISE = 0.1
+"""How far the square's centre lies above the box's, as a share of the box's height: brows and forehead move too."""
+
+
+@dataclass(frozen=True)
+class PicturesConfig:
+    """Which clips become pictures, and how."""
+
+    size_px: int = 256
+    """Side of the stored square."""
+    kinds: tuple[str, ...] | None = None
+    """Take only clips of these kinds (column ``kind``); null takes all."""
+    domains: tuple[str, ...] | None = None
+    """Take only these domains; null takes all."""
+    label: Literal["label", "emotion"] = "label"
+    """Column of the clips that is the class."""
+    cut: Literal["whole", "face"] = "whole"
+    """``face``: a square around the annotated landmarks, in place of the whole picture."""
+    per_clip: int = 1
+    """Pictures of a clip, evenly spaced; with ``face`` among the frames that have landmarks."""
+
+    def __post_init__(self) -> None:
+        if self.size_px < 16:
+            raise ValueError(f"size_px must be at least 16, not {self.size_px}")
+        if self.per_clip < 1:
+            raise ValueError(f"per_clip must be at least 1, not {self.per_clip}")
+
+
+def build_pictures(
+    folder: Path, tables: ClipTables, root: Path, config: PicturesConfig, *, jobs: int | None = None
+) -> Store:
+    """Write the store ``pictures`` of a data set.
+
+    Args:
+        folder: of the store.
+        tables: the valid tables of the data set.
+        root: of the data set's media or feature files.
+        config: ``pictures.D``.
+        jobs: processes.
+
+    Raises:
+        UserError: no clip has a domain and a label, or all failed.
+    """
+    clips = [clip for clip in tables.records() if _is_wanted(clip, config)]
+    if not clips:
+        raise UserError(
+            f"{folder}: no clip has a domain and a {config.label}, or pictures.kinds and .domains take none"
+        )
+    take = TakePictures(tables, Path(root), config)
+    meta = {**asdict(config), "channels": "RGB", "labels": sorted({str(clip[config.label]) for clip in clips})}
+    return build_store(folder, clips, take, take.key, meta=meta, code=[media, precomputed], jobs=jobs)
+
+
+def _is_wanted(clip: Clip, config: PicturesConfig) -> bool:
+    return (
+        clip["domain"] is not None
+        and clip[config.label] is not None
+        and (clip["video"] is not None or clip["feature_file"] is not None)
+        and (config.kinds is None or clip["kind"] in config.kinds)
+        and (config.domains is None or clip["domain"] in config.domains)
+    )
+
+
+@dataclass(frozen=True)
+class TakePictures:
+    """Computes the rows of one clip; see `build_pictures` for the attributes."""
+
+    tables: ClipTables
+    root: Path
+    config: PicturesConfig
+
+    def key(self, clip: Clip) -> str:
+        """Content hash of all that the clip's rows depend on."""
+        parts = [clip["domain"], clip[self.config.label], clip["subject"], self.config.size_px, self.config.per_clip]
+        if clip["feature_file"] is not None:
+            return content_hash(*parts, file_hash(self.root / str(clip["feature_file"])), clip["feature_row"])
+        landmarks = table_hash(self._landmarks(clip)) if self.config.cut == "face" else None
+        return content_hash(*parts, clip["n_frames"], file_hash(self.root / str(clip["video"])), landmarks)
+
+    def __call__(self, clip: Clip) -> ClipArrays:
+        """The pictures of a clip, or its row of features."""
+        if clip["feature_file"] is not None:
+            table = read_feature_file(self.root / str(clip["feature_file"]))[str(clip["domain"])]
+            row = int(clip["feature_row"])
+            return ClipArrays(self._rows(clip, [0]), {"feature": table.feature[row : row + 1]})
+        boxes = self._boxes(clip)
+        frames = sorted(boxes) if boxes else list(range(int(clip["n_frames"] or 1)))
+        count = min(self.config.per_clip, len(frames))
+        chosen = [frames[int((k + 0.5) * len(frames) / count)] for k in range(count)]
+        size = (self.config.size_px, self.config.size_px)
+        pictures = [
+            cv2.resize(cut_square(rgb, boxes[index]) if boxes else rgb, size, interpolation=cv2.INTER_AREA)
+            for index, _, rgb in read_frames(self.root / str(clip["video"]), chosen)
+        ]
+        return ClipArrays(self._rows(clip, chosen), {"picture": np.stack(pictures)})
+
+    def _rows(self, clip: Clip, frames: Sequence[int]) -> pd.DataFrame:
+        about = {"domain": clip["domain"], "label": clip[self.config.label], "subject": clip["subject"]}
+        return pd.DataFrame({"frame": np.asarray(frames, np.int32), **about})
+
+    def _landmarks(self, clip: Clip) -> pa.Table:
+        return self.tables.frames(str(clip["clip_id"]), ["landmarks_68"])
+
+    def _boxes(self, clip: Clip) -> dict[int, tuple[float, float, float]]:
+        """Frame -> x, y, side of the face's square, px; empty where the whole picture is taken."""
+        if self.config.cut == "whole":
+            return {}
+        table = self._landmarks(clip)
+        boxes = {
+            frame: face_square(np.array(points, np.float64).reshape(68, 2))
+            for frame, points in zip(table["frame"].to_pylist(), table["landmarks_68"].to_pylist(), strict=True)
+            if points is not None
+        }
+        if not boxes:
+            raise UserError("no frame has landmarks to cut the face by")
+        return boxes
+
+
+def face_square(landmarks_68: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Centre and side of the square that holds a face.
+
+    Args:
+        landmarks_68: (68, 2) px; absent points are NaN.
+
+    Returns:
+        x, y and side, px.
+    """
+    low, high = np.nanmin(landmarks_68, axis=0), np.nanmax(landmarks_68, axis=0)
+    x, y = (low + high) / 2
+    return float(x), float(y - FACE_RAISE * (high - low)[1]), float(FACE_SIDE * (high - low).max())
+
+
+def cut_square(rgb: RGB, square: tuple[float, float, float]) -> RGB:
+    """The pixels of a square (x, y, side, px) of a picture (H, W, 3); beyond the border the edge is repeated."""
+    x, y, side = square
+    n = max(1, round(side))
+    left, top = round(x - (n - 1) / 2), round(y - (n - 1) / 2)
+    height, width = rgb.shape[:2]
+    rows = np.clip(np.arange(top, top + n), 0, height - 1)
+    columns = np.clip(np.arange(left, left + n), 0, width - 1)
+    return rgb[rows[:, None], columns]
