@@ -121,3 +121,30 @@ def test_unknown_protocol_and_nobody() -> None:
         protocol("bp5d", clips_of(["a"]))
     with pytest.raises(UserError, match="no clip has a subject"):
         protocol("by_subject_3fold", clips_of([None]))  # type: ignore[list-item]
+
+
+def test_loso_tests_on_each_speaker_once() -> None:
+    clips = clips_of([f"s{i}" for i in range(5)] * 3).assign(
+        group=["train", "test", "train", "validation", "judge"] * 3
+    )
+    splits = protocol("loso", clips)
+    assert [split.test for split in splits] == [("s0",), ("s1",), ("s2",), ("s3",)]
+    assert [split.name for split in splits] == [f"loso/{k}" for k in range(1, 5)]
+    for split in splits:
+        assert len(split.validation) == 1
+        assert set(split.train) | set(split.validation) == {"s0", "s1", "s2", "s3"} - set(split.test)
+
+
+def test_cv10_deals_the_clips_of_each_emotion_evenly() -> None:
+    clips = clips_of(["a", "b"] * 35)
+    clips["clip_id"] = [f"c{i}" for i in range(70)]
+    clips["emotion"] = ["anger"] * 40 + ["neutral"] * 30
+    splits = protocol("cv10", clips)
+    assert len(splits) == 10
+    assert sorted(clip for split in splits for clip in split.test) == sorted(clips["clip_id"])
+    for split in splits:
+        assert split.unit == "clip_id"
+        emotion = clips["emotion"][split.mask(clips["clip_id"], "test")]
+        assert emotion.value_counts().to_dict() == {"anger": 4, "neutral": 3}
+    with pytest.raises(UserError, match="no clip has one"):
+        protocol("cv10", clips.drop(columns="emotion"))

@@ -1,15 +1,16 @@
 """Splits of people into training, validation and test, as objects that prove they are disjoint.
 
 A split lists subject ids, never frames: neighbouring frames are near-duplicates, and one person in two parts would let
-identity stand for the label. Everything is deterministic: the published folds are written out, and where people are
-drawn they are ranked by a hash of their names.
+identity stand for the label. The one exception is ``cv10``, which lists clips, as published numbers of speech emotion
+are made that way; it says so in its ``unit``. Everything is deterministic: the published folds are written out, and
+where people are drawn they are ranked by a hash of their names.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import networkx as nx
@@ -52,12 +53,14 @@ class Split:
         train: people that fit the parameters.
         validation: people that select the epoch and thresholds.
         test: people that are scored.
+        unit: what the ids name; with ``clip_id`` people are in several parts, and no number is one of unseen people.
     """
 
     name: str
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+    unit: Literal["subject", "clip_id"] = field(default="subject", kw_only=True)
 
     def __post_init__(self) -> None:
         self.check_disjoint()
@@ -89,7 +92,7 @@ class Split:
         """Which rows belong to a part.
 
         Args:
-            subjects: subject id of each of N rows.
+            subjects: subject id of each of N rows (clip id, where that is the unit).
             part: train, validation or test.
 
         Returns:
@@ -164,6 +167,30 @@ def _by_subject(name: str, n_folds: int) -> Callable[[pd.DataFrame], list[Split]
     return splits
 
 
+def _loso(clips: pd.DataFrame) -> list[Split]:
+    """Leave one speaker out: a fold tests on one person; the judges' people are in no part."""
+    known = clips[clips["group"] != "judge"] if "group" in clips else clips
+    return _leave_one_fold_out("loso", [[subject] for subject in sorted(set(known["subject"]))])
+
+
+def _cv10(clips: pd.DataFrame) -> list[Split]:
+    """Ten folds of clips with equal shares of each emotion; the fold after the tested one selects."""
+    if "emotion" not in clips or clips["emotion"].isna().all():
+        raise UserError("protocol cv10 deals clips by their emotion, and no clip has one: choose another protocol")
+    known = clips[clips["emotion"].notna()]
+    dealt: list[list[str]] = [[] for _ in range(10)]
+    stratified = [clip for _, part in known.groupby("emotion") for clip in _shuffled(part["clip_id"], "cv10")]
+    for number, clip in enumerate(stratified):
+        dealt[number % 10].append(clip)
+    splits = []
+    for number, test in enumerate(dealt):
+        held_out = dealt[(number + 1) % 10]
+        train = [clip for fold in dealt if fold is not test and fold is not held_out for clip in fold]
+        parts = (tuple(sorted(part)) for part in (train, held_out, test))
+        splits.append(Split(f"cv10/{number + 1}", *parts, unit="clip_id"))
+    return splits
+
+
 def _families(clips: pd.DataFrame) -> dict[str, list[str]]:
     """People joined by the columns father and mother, under the id that sorts first; a person alone is a family."""
     related = nx.Graph()
@@ -201,5 +228,7 @@ PROTOCOLS: dict[str, Callable[[pd.DataFrame], list[Split]]] = {
     "bp4d_3fold": _published("bp4d_3fold", BP4D_FOLDS),
     "disfa_3fold": _published("disfa_3fold", DISFA_FOLDS),
     "by_subject_3fold": _by_subject("by_subject_3fold", 3),
+    "loso": _loso,
+    "cv10": _cv10,
 }
 """Name -> function of the clips table; fold K of ``X`` is named ``X/K`` and tests on the K-th set of people."""
