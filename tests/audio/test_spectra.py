@@ -139,3 +139,42 @@ def test_voice_activity_holds_fifty_milliseconds() -> None:
     active = spectra.voice_activity(energy)
     assert np.flatnonzero(active).tolist() == list(range(20, 65))
     assert not spectra.voice_activity(np.full(50, -95.0)).any()
+
+
+def direct_cepstra(wav: np.ndarray, at: int) -> np.ndarray:
+    """One row as python_speech_features' documentation gives it, frame by frame and filter by filter."""
+    signal = np.append(wav[0], wav[1:] - 0.97 * wav[:-1])
+    frame = np.zeros(512)
+    piece = signal[160 * at : 160 * at + 400]
+    frame[: len(piece)] = piece
+    spectrum = np.array([np.sum(frame * np.exp(-2j * np.pi * k * np.arange(512) / 512)) for k in range(257)])
+    power = np.abs(spectrum) ** 2 / 512
+    mels = np.linspace(0, 2595 * np.log10(1 + 8000 / 700), 28)
+    corner = [int(np.floor(513 * 700 * (10 ** (mel / 2595) - 1) / 16_000)) for mel in mels]
+    bands = []
+    for low, centre, high in zip(corner, corner[1:], corner[2:], strict=False):
+        rising = sum(power[k] * (k - low) / (centre - low) for k in range(low, centre))
+        falling = sum(power[k] * (high - k) / (high - centre) for k in range(centre, high))
+        bands.append(np.log(rising + falling))
+    scale = [np.sqrt(1 / 26)] + [np.sqrt(2 / 26)] * 12
+    cepstra = np.array(
+        [s * sum(b * np.cos(np.pi * n * (m + 0.5) / 26) for m, b in enumerate(bands)) for n, s in enumerate(scale)]
+    )
+    cepstra *= 1 + 11 * np.sin(np.pi * np.arange(13) / 22)
+    cepstra[0] = np.log(power.sum())
+    return cepstra
+
+
+def test_mfcc_from_starts_is_the_definition_of_python_speech_features() -> None:
+    rng = np.random.default_rng(0)
+    integers = rng.integers(-3000, 3000, 2000) + np.round(8000 * np.sin(np.arange(2000) / 7))
+    rows = spectra.mfcc_from_starts(integers / 32768)
+    assert rows.shape == (13, 13)
+    for at in (0, 5, 12):
+        np.testing.assert_allclose(rows[at], direct_cepstra(integers, at), rtol=1e-4, atol=1e-4)
+
+
+def test_mfcc_from_starts_of_silence_is_finite() -> None:
+    rows = spectra.mfcc_from_starts(np.zeros(1600, np.float32))
+    assert rows[:, 0] == pytest.approx(np.log(np.finfo(float).eps))
+    assert np.isfinite(rows).all()

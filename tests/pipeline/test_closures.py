@@ -51,7 +51,7 @@ def _roots(stage: str) -> list[str]:
     return [_script(stage)]
 
 
-STORES = ("landmarks", "crops", "audio")
+STORES = ("landmarks", "crops", "faces", "audio")
 PARAMS = load_params(ROOT / "params.yaml")
 SYSTEM_STAGES = [f"{group}@{key}" for key in sorted(PARAMS["systems"]) for group in ("train", "evaluate")]
 

@@ -15,7 +15,7 @@ from vultus.core.loop import TrainConfig
 ROOT = Path(__file__).parents[2]
 FILES = ("params.yaml", "params/smoke.yaml", "params/paper.yaml", "params/paper_disfa.yaml")
 
-STORES = ("landmarks", "crops", "audio")
+STORES = ("landmarks", "crops", "faces", "audio")
 """Feature stores: a section and a stage group each."""
 
 PLANNED = {

@@ -122,8 +122,8 @@ def mfcc(wav: npt.NDArray[np.floating], n_coefficients: int = 13, n_mels: int = 
 def mfcc_from_starts(wav: npt.NDArray[np.floating]) -> Floats:
     """Mel-frequency cepstra at 100 Hz as python_speech_features defines them: what sync and lip networks hear.
 
-    Differs from `mfcc` throughout: frame j begins at sample 160 j, there is no window, samples count as 16-bit integers,
-    the triangles of the 26 HTK mels over 0..8000 Hz stand on whole bins of the 512-point FFT, and c0 is the logarithm of
+    Unlike `mfcc`: frame j begins at sample 160 j, there is no window, samples count as 16-bit integers, the triangles
+    of the 26 HTK mels over 0..8000 Hz stand on whole bins of the 512-point FFT, and c0 is the logarithm of
     the frame's energy. Pre-emphasis 0.97, 25 ms, orthonormal DCT-II, lifter 22. What is 0 counts as 2.2e-16.
 
     Args:

@@ -16,16 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vultus.data import media
 from vultus.data.media import PICTURES_FPS, read_frames
 from vultus.data.parquet import ClipTables
 from vultus.data.stores import Clip, ClipArrays, Store, build_store, content_hash, file_hash, table_hash
-from vultus.data.tables import ACTION_UNITS, intensity_column, occurrence_column
-from vultus.face import alignment, landmarks, regions
+from vultus.data.tables import ACTION_UNITS
+from vultus.face import alignment, labels, landmarks, regions
 from vultus.face.alignment import BORDER_GREY, alignment_matrix, transform_points, warp_face
+from vultus.face.labels import LABEL_COLUMNS, au_arrays, rows_of_frames
 from vultus.face.landmarks import POINTS_49, biocular_distance
 from vultus.face.regions import au_boxes, au_centres
 
@@ -33,8 +33,7 @@ NO_FACE = "no face found"
 INCOMPLETE = "landmarks incomplete"
 DEGENERATE = "landmarks fall together"
 
-_LABELS = [f(au) for f in (occurrence_column, intensity_column) for au in ACTION_UNITS]
-_COLUMNS = [*_LABELS, "occluded", "yaw_rad"]
+_COLUMNS = [*LABEL_COLUMNS, "occluded", "yaw_rad"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def build_crops(
         cut,
         lambda clip: cut.key(clip, known[clip["clip_id"]]),
         meta=meta,
-        code=[alignment, landmarks, regions, media],
+        code=[alignment, labels, landmarks, regions, media],
         jobs=jobs,
     )
     reasons = pq.read_table(folder / "dropped.parquet", columns=["reason"])["reason"].drop_null().value_counts()
@@ -107,9 +106,9 @@ class CutFaces:
 
     def key(self, clip: Clip, located_hash: str) -> str:
         """Content hash of all that the clip's crops depend on; ``located_hash`` is that of its landmarks."""
-        labels = self.tables.frames(str(clip["clip_id"]), _COLUMNS)
+        coded = self.tables.frames(str(clip["clip_id"]), _COLUMNS)
         video = file_hash(self.root / str(clip["video"]))
-        parts = [clip["subject"], clip["group"], clip["fps"], located_hash, table_hash(labels), video]
+        parts = [clip["subject"], clip["group"], clip["fps"], located_hash, table_hash(coded), video]
         return content_hash(self.config.size_px, self.config.every_n_frames, *parts)
 
     def __call__(self, clip: Clip) -> ClipArrays:
@@ -135,8 +134,7 @@ class CutFaces:
             faces[k] = warp_face(rgb, matrix[k], size)
         aligned = transform_points(matrix, points).astype(np.float32)
         centres = au_centres(aligned, ACTION_UNITS, "jaa")
-        labels = self.tables.frames(str(clip["clip_id"]), _COLUMNS)
-        labels = labels.take(pc.index_in(pa.array(frames, pa.int32()), value_set=labels["frame"].combine_chunks()))
+        coded = rows_of_frames(self.tables.frames(str(clip["clip_id"]), _COLUMNS), frames)
         return ClipArrays(
             pd.DataFrame(
                 {
@@ -145,8 +143,8 @@ class CutFaces:
                     "subject": rows["subject"],
                     "group": pd.array([clip["group"]] * len(rows), dtype="str"),
                     "method": rows["method"],
-                    "occluded": labels["occluded"].to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get),
-                    "yaw_rad": labels["yaw_rad"].to_pandas(),
+                    "occluded": coded["occluded"].to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get),
+                    "yaw_rad": coded["yaw_rad"].to_pandas(),
                 }
             ),
             {
@@ -155,8 +153,7 @@ class CutFaces:
                 "au_centres_jaa": centres,
                 "au_centres_eac": au_centres(aligned, ACTION_UNITS, "eac"),
                 "au_boxes": au_boxes(centres, size),
-                "au_occurrence": _columns(labels, occurrence_column, -1, np.int8),
-                "au_intensity": _columns(labels, intensity_column, np.nan, np.float32),
+                **au_arrays(coded),
                 "biocular_px": biocular_distance(aligned),
             },
             tables={"dropped": dropped},
@@ -172,9 +169,3 @@ def _unusable(points: npt.NDArray[np.float64], matrix: npt.NDArray[np.floating[A
     absent = np.isnan(points.sum(-1))
     cases = [absent.all(-1), absent[:, POINTS_49].any(-1), np.isnan(matrix).any(axis=(-2, -1))]
     return np.select(cases, [NO_FACE, INCOMPLETE, DEGENERATE], default="").astype(object)
-
-
-def _columns(labels: pa.Table, name: Any, absent: float, dtype: Any) -> npt.NDArray[Any]:
-    """The columns ``name(au)`` of all action units as (N, A); null becomes ``absent``."""
-    columns = [labels[name(au)].cast(pa.float32()).fill_null(absent).to_numpy() for au in ACTION_UNITS]
-    return np.stack(columns, axis=-1).astype(dtype)
