@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from vultus.world import dataset, directing, population, recording
-from vultus.world.population import PeopleCount, WorldConfig
+from vultus.world.population import PerGroup, WorldConfig
 
 _PROCESSES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
@@ -26,11 +26,14 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=6)
     arguments = parser.parse_args()
     config = WorldConfig(
-        people=PeopleCount(train=arguments.people),
-        extra_people=PeopleCount(),
-        families=PeopleCount(),
-        spontaneous_clips=arguments.clips,
-        speech_clips=1,
+        people=PerGroup(train=arguments.people),
+        extra_people=PerGroup(),
+        families=PerGroup(),
+        spontaneous_clips=PerGroup(train=arguments.clips),
+        speech_clips=PerGroup(train=1),
+        posed_takes=PerGroup(),
+        utterance_people=PerGroup(),
+        tongue_sentences=PerGroup(),
     )
     one_core(config)
     whole(config)
@@ -67,7 +70,7 @@ def whole(config: WorldConfig) -> None:
     """Wall time of the writer: everything, one clip more a person, nothing new; and the largest process's memory."""
     print(f"\nwhole data set, {config.processes} processes, wall seconds")
     print(f"{'':24}{'clips':>8}{'recorded':>10}{'seconds':>10}{'frames/s':>10}{'MiB peak':>10}")
-    more = dataclasses.replace(config, spontaneous_clips=config.spontaneous_clips + 1)
+    more = dataclasses.replace(config, spontaneous_clips=PerGroup(train=config.spontaneous_clips.train + 1))
     with tempfile.TemporaryDirectory() as folder:
         for name, settings in (("first run", config), ("one clip more a person", more), ("nothing new", more)):
             begin = time.perf_counter()

@@ -1,8 +1,9 @@
 """Writes the embedded world as a data set on disk: video, sound, pictures and tables, as a real one would come.
 
-    video/CLIP.mp4          H.264, 25 fps (spontaneous 5, tongue 60); with AAC sound where somebody talks
+    video/CLIP.mp4          H.264, 25 fps (spontaneous 5, tongue 60); with AAC sound where a face talks
     audio/CLIP.wav          16 kHz, 16 bit, mono
-    pictures/CLIP.png       portraits
+    pictures/CLIP.png       portraits and acted expressions
+    text/domain_[ab].txt    sentences for language models, in the two domains of silent speech
     geometry/CLIP.npz       depth_cm (T, H, W) float16 and part (T, H, W) uint8 of the multi-view clips
     clips.parquet frames.parquet units.parquet   the tables of ``vultus.data.tables``
     parameters.parquet      exact pose, camera, action units and identity of every frame
@@ -36,7 +37,7 @@ from vultus.core.console import track
 from vultus.core.processes import one_thread_a_process
 from vultus.data import tables
 from vultus.world import population, recording
-from vultus.world.directing import Take, direct
+from vultus.world.directing import Take, direct, write_texts
 from vultus.world.genes import GENES
 from vultus.world.muscles import AUS
 from vultus.world.performance import occurrence
@@ -52,6 +53,7 @@ _FLOATS = pa.list_(pa.float32())
 PARAMETERS = pa.schema([
     pa.field("clip_id", pa.string(), nullable=False, metadata={"meaning": "clip of this frame"}),
     pa.field("frame", pa.int32(), nullable=False, metadata={"meaning": "0-based position in the clip"}),
+    # null where no face is seen: au to light
     pa.field("au", _FLOATS, metadata={"meaning": f"intensity 0..5, in the order {', '.join(map(str, AUS))}"}),
     pa.field("gaze_rad", _FLOATS, metadata={"meaning": "yaw and pitch of the eyes in the head"}),
     pa.field("pose", _FLOATS, metadata={"meaning": "pitch, yaw, roll in rad; x, y, z of the head in cm"}),
@@ -88,6 +90,7 @@ spoken by {voice}.
 
 video/ audio/ pictures/   media, named by clip id
 geometry/                 depth and part masks of the multi-view clips
+text/                     sentences for language models, in the two domains of silent speech
 clips frames units        tables (parquet), schemas in vultus/data/tables.py
 parameters people         exact 3D parameters of every frame; people, families and identity vectors
 sheets/                   pictures to look at
@@ -132,7 +135,9 @@ def write_world(config: WorldConfig, seed: int, root: Path | str, cache: Path | 
         n_frames = _assemble(folder, [entries[plan.clip_id] for plan in plans])
         people = [population.person(seed, subject) for subject in population.subjects(config)]
         pq.write_table(_people_table(people), folder / "people.parquet", compression="zstd")
-        spoken = sum(plan.kind in population.SENTENCE_FRAMES and plan.view in (None, "lips") for plan in plans)
+        spoken = sum(_is_spoken(plan) and plan.view != "ultrasound" for plan in plans)
+        if any(plan.kind == "tongue" for plan in plans):
+            write_texts(folder / "text", seed)
         (folder / "README.txt").write_text(
             _README.format(
                 seed=seed,
@@ -163,33 +168,44 @@ def source_hash() -> str:
 
 def content_key(config: WorldConfig, seed: int, plan: ClipPlan) -> str:
     """Name of a clip's entry in the cache."""
-    voice = synthesiser() if plan.kind in population.SENTENCE_FRAMES else None
+    voice = synthesiser() if _is_spoken(plan) else None
     facts = [asdict(plan), config.size_px, seed, voice, source_hash()]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _is_spoken(plan: ClipPlan) -> bool:
+    return plan.kind in (*population.SENTENCE_FRAMES, *population.FACELESS)
 
 
 def _record_missing(config: WorldConfig, seed: int, cache: Path, missing: Mapping[str, Path]) -> None:
     """Record clips in parallel processes, one person at a time in each; ``missing``: clip id -> entry to make."""
     cache.mkdir(parents=True, exist_ok=True)
-    jobs: dict[str, dict[str, Path]] = {}
+    people: dict[str, dict[str, Path]] = {}
     for clip_id, entry in missing.items():
-        jobs.setdefault(clip_id.split("_")[0], {})[clip_id] = entry
-    description = f"world: recording {len(missing)} clips of {len(jobs)} people"
+        people.setdefault(clip_id.split("_")[0], {})[clip_id] = entry
+    # What takes long goes first and the silent speaker, whom nothing needs to be prepared for, in parts: nobody waits.
+    jobs = [clips for subject, clips in people.items() if subject != population.SILENT_SPEAKER]
+    silent = list(people.get(population.SILENT_SPEAKER, {}).items())
+    jobs += [dict(silent[start : start + _CLIPS_A_JOB]) for start in range(0, len(silent), _CLIPS_A_JOB)]
+    description = f"world: recording {len(missing)} clips of {len(people)} people"
     if config.processes == 1 or len(jobs) <= 1:
-        for clips in track(jobs.values(), description) if missing else ():
+        for clips in track(jobs, description) if missing else ():
             _record_clips(config, seed, cache, clips)
         return
     with (
         one_thread_a_process(),
         ProcessPoolExecutor(config.processes, get_context("spawn"), cv2.setNumThreads, (1,)) as pool,
     ):
-        futures = [pool.submit(_record_clips, config, seed, cache, clips) for clips in jobs.values()]
+        futures = [pool.submit(_record_clips, config, seed, cache, clips) for clips in jobs]
         try:
             for future in track(as_completed(futures), description, total=len(futures)):
                 future.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+_CLIPS_A_JOB = 32
 
 
 def _record_clips(config: WorldConfig, seed: int, cache: Path, entries: Mapping[str, Path]) -> None:
@@ -207,18 +223,20 @@ def record(take: Take, folder: Path) -> None:
 
     Args:
         take: from `directing.direct`.
-        folder: an empty folder; gets ``picture.png`` or ``video.mp4``, ``audio.wav`` where somebody talks,
+        folder: an empty folder; gets ``picture.png`` or ``video.mp4``, ``audio.wav`` where somebody talks aloud,
             ``geometry.npz`` for multi-view clips, and one parquet file a table.
     """
     plan = take.plan
-    sound = None if take.utterance is None else recording.sixteen_bit(take.utterance.wav)
+    is_heard = take.utterance is not None and plan.kind != "tongue"
+    sound = recording.sixteen_bit(take.utterance.wav) if take.utterance is not None and is_heard else None
     frames: list[Frame] = []
-    if plan.kind == "portrait":
+    size: tuple[int, int] | None = None
+    if plan.kind in population.PICTURES:
         frames = list(take.frames())
-        height, width = recording.write_picture(folder / "picture.png", frames[0].rgb)
-    else:
+        size = recording.write_picture(folder / "picture.png", frames[0].rgb)
+    elif plan.kind != "utterance":
         pictures = take.articulation_pictures() if plan.kind == "tongue" else _kept(take.frames(), frames)
-        height, width = recording.write_video(folder / "video.mp4", pictures, plan.fps, sound)
+        size = recording.write_video(folder / "video.mp4", pictures, plan.fps, sound)
     if sound is not None:
         recording.write_wav(folder / "audio.wav", sound)
     if plan.kind == "multiview":
@@ -228,7 +246,7 @@ def record(take: Take, folder: Path) -> None:
             part=np.stack([frame.mask for frame in frames]).astype(np.uint8),
         )
     rows = {
-        "clips": [_clip_row(take, width, height)],
+        "clips": [_clip_row(take, size, is_heard)],
         "frames": _frame_rows(take, frames),
         "units": [] if take.utterance is None else [{"clip_id": plan.clip_id, **u} for u in take.utterance.units()],
         "parameters": _parameter_rows(take),
@@ -243,38 +261,43 @@ def _kept(frames: Iterable[Frame], kept: list[Frame]) -> Iterator[Any]:
         yield frame.rgb
 
 
-def _clip_row(take: Take, width: int, height: int) -> dict[str, Any]:
-    plan, person = take.plan, take.person
-    picture = plan.kind == "portrait"
+def _clip_row(take: Take, size: tuple[int, int] | None, is_heard: bool) -> dict[str, Any]:
+    """Row of ``clips``; ``size``: height and width of the video or picture, None where there is neither."""
+    plan, person, said = take.plan, take.person, take.utterance
+    is_picture, is_video = plan.kind in population.PICTURES, size is not None and plan.kind not in population.PICTURES
+    video = f"pictures/{plan.clip_id}.png" if is_picture else f"video/{plan.clip_id}.mp4" if is_video else None
+    seconds = said.duration_s if said is not None and not is_video else plan.n_frames / plan.fps
     return {
         "clip_id": plan.clip_id,
         "dataset": "world",
         "subject": person.subject,
         "session": plan.session,
-        "group": person.group,
+        "group": plan.group,
         "kind": plan.kind,
-        "video": f"pictures/{plan.clip_id}.png" if picture else f"video/{plan.clip_id}.mp4",
-        "audio": None if take.utterance is None else f"audio/{plan.clip_id}.wav",
+        "video": video,
+        "audio": f"audio/{plan.clip_id}.wav" if is_heard else None,
         "view": plan.view,
-        "fps": None if picture else plan.fps,
-        "n_frames": plan.n_frames,
-        "width_px": width,
-        "height_px": height,
-        "sample_rate_hz": None if take.utterance is None else recording.SAMPLE_RATE_HZ,
-        "duration_s": None if picture else plan.n_frames / plan.fps,
+        "fps": plan.fps if is_video else None,
+        "n_frames": None if size is None else plan.n_frames,
+        "width_px": None if size is None else size[1],
+        "height_px": None if size is None else size[0],
+        "sample_rate_hz": recording.SAMPLE_RATE_HZ if is_heard else None,
+        "duration_s": None if is_picture else seconds,
         "emotion": plan.emotion,
-        "transcript": None if take.utterance is None else take.utterance.transcript,
+        "transcript": None if said is None else said.transcript,
         "sex": person.genes.sex,
         "age": person.genes.age,
         "father": person.father,
         "mother": person.mother,
-        "domain": plan.domain,
+        "domain": None if plan.kind in population.FACELESS else plan.domain,
         "licence": "synthetic",
     }
 
 
 def _frame_rows(take: Take, frames: Sequence[Frame]) -> list[dict[str, Any]]:
-    """Rows of ``frames``; none where no face is rendered (silent-speech recordings)."""
+    """Rows of ``frames``; none where no face is seen."""
+    if take.performance is None:
+        return []
     intensity = take.performance.au_intensity
     present = occurrence(intensity, speaking=take.utterance is not None)
     columns = [(AUS.index(au), tables.occurrence_column(au), tables.intensity_column(au)) for au in tables.ACTION_UNITS]
@@ -299,26 +322,23 @@ def _frame_rows(take: Take, frames: Sequence[Frame]) -> list[dict[str, Any]]:
 
 
 def _parameter_rows(take: Take) -> list[dict[str, Any]]:
-    camera, light = take.scene.camera, take.scene.light
-    constant = {
-        "clip_id": take.plan.clip_id,
-        "intrinsics": [camera.focal_px, *camera.centre_px],
-        "camera_to_world": camera.matrix.ravel().tolist(),
-        "light": [*light.key_direction, *light.key_colour],
-        "identity": take.person.genes.traits().tolist(),
-    }
-    acted = take.performance
-    return [
-        {
-            **constant,
-            "frame": t,
-            "au": acted.au_intensity[t].tolist(),
-            "gaze_rad": acted.gaze[t].tolist(),
-            "pose": acted.pose[t].tolist(),
-            "tongue": None if take.motion is None else take.motion.tongue[t].tolist(),
+    constant: dict[str, Any] = {"clip_id": take.plan.clip_id, "identity": take.person.genes.traits().tolist()}
+    if take.scene is not None:
+        camera, light = take.scene.camera, take.scene.light
+        constant |= {
+            "intrinsics": [camera.focal_px, *camera.centre_px],
+            "camera_to_world": camera.matrix.ravel().tolist(),
+            "light": [*light.key_direction, *light.key_colour],
         }
-        for t in range(take.plan.n_frames)
-    ]
+    rows: list[dict[str, Any]] = [{**constant, "frame": t} for t in range(take.plan.n_frames)]
+    acted, motion = take.performance, take.motion
+    for t, row in enumerate(rows):
+        if acted is not None:
+            row |= {"au": acted.au_intensity[t].tolist(), "gaze_rad": acted.gaze[t].tolist()}
+            row["pose"] = acted.pose[t].tolist()
+        if motion is not None:
+            row["tongue"] = motion.tongue[t].tolist()
+    return rows
 
 
 def _people_table(people: Sequence[population.Person]) -> pa.Table:

@@ -156,10 +156,10 @@ def speak(request: SpeechRequest) -> Utterance:
     return Utterance(
         request=request,
         synthesiser="espeak-ng",
-        wav=finish_sound(wav[: phones[-1].end], prosody),
+        wav=finish_sound(wav[: phones[-1].end], prosody, request.gain_db),
         words=word_times(tokens, phones),
         phones=phones,
-        gain_db=prosody.gain_db,
+        gain_db=prosody.gain_db + request.gain_db,
     )
 
 

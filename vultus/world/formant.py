@@ -103,10 +103,10 @@ def synthesise_formant(request: SpeechRequest) -> Utterance:
     return Utterance(
         request=request,
         synthesiser="formant",
-        wav=finish_sound(wav, prosody),
+        wav=finish_sound(wav, prosody, request.gain_db),
         words=word_times(tokens, phones),
         phones=phones,
-        gain_db=prosody.gain_db,
+        gain_db=prosody.gain_db + request.gain_db,
     )
 
 

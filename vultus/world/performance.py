@@ -332,6 +332,17 @@ def emotional_expression(emotion: str, n_frames: int, rng: np.random.Generator, 
     return _anatomically_possible(intensity)
 
 
+def posed_expression(emotion: str, rng: np.random.Generator) -> Floats:
+    """(1, A) the apex of an acted emotion, as for a photograph; how strong it is differs from picture to picture.
+
+    Args:
+        emotion: one of ``tables.EMOTIONS``.
+        rng: the picture's generator.
+    """
+    long_enough = round(2.0 * FPS)
+    return emotional_expression(emotion, long_enough, rng)[-1:]
+
+
 def add_speech(expressed: Floats, visemes: Floats) -> Floats:
     """(T, A) an expression while its owner talks.
 

@@ -1,13 +1,18 @@
 """What the people of the embedded world say.
 
 * the GRID grammar (Cooke et al. 2006): command colour preposition letter digit adverb, 64,000 sentences;
-* phonetically varied sentences for silent speech, in the manner of TIMIT's, written for this project;
+* phonetically varied sentences in the manner of TIMIT's, written for this project, on which synthesisers are measured;
 * carrier sentences of neutral content, to be said in any emotion.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+
+import numpy as np
+
+from vultus.data.tables import GROUPS
 
 COMMANDS = ("bin", "lay", "place", "set")
 COLOURS = ("blue", "green", "red", "white")
@@ -67,6 +72,25 @@ def grid_sentence(index: int) -> GridSentence:
         index, at = divmod(index, len(slot))
         words.append(slot[at])
     return GridSentence(*reversed(words))
+
+
+def grid_group(sentence: GridSentence) -> str:
+    """The one of ``tables.GROUPS`` whose people say this sentence: about a quarter of all each, by the code's hash."""
+    return GROUPS[hashlib.sha256(sentence.code.encode()).digest()[0] % len(GROUPS)]
+
+
+def draw_grid_sentence(group: str, rng: np.random.Generator) -> GridSentence:
+    """A sentence of a group's people, each equally often; no other group says it.
+
+    Raises:
+        ValueError: the group is not one of ``tables.GROUPS``.
+    """
+    if group not in GROUPS:
+        raise ValueError(f"{group!r} is none of the groups {', '.join(GROUPS)}")
+    while True:
+        sentence = grid_sentence(int(rng.integers(N_GRID_SENTENCES)))
+        if grid_group(sentence) == group:
+            return sentence
 
 
 def grid_sentence_of_code(code: str) -> GridSentence:
@@ -190,3 +214,6 @@ CARRIER_SENTENCES = (
     "Our dinner is on the stove.",
 )
 """24 sentences of everyday content that fit any emotion."""
+
+UTTERANCE_SENTENCES = CARRIER_SENTENCES[:10]
+"""What the emotional utterances are said with; EmoDB has ten sentences too."""

@@ -100,6 +100,10 @@ class SpeechRequest:
     """Of the emotion: 0 neutral .. 1.5."""
     take: int = 0
     """The same words said again: other small pitch movements."""
+    melody_st: tuple[float, ...] | None = None
+    """Pitch of each word in semitones above ``pitch_st``, in place of the emotion's contour; one value a word."""
+    gain_db: float = 0.0
+    """Loudness on top of the emotion's."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ class Utterance:
     words: tuple[Word, ...]
     phones: tuple[Phone, ...]
     gain_db: float
-    """Loudness of the emotion above neutral speech."""
+    """Loudness above the voice's neutral speech: the emotion's and the request's."""
 
     @property
     def n_samples(self) -> int:
@@ -196,6 +200,8 @@ class Utterance:
             "pitch_st": self.request.pitch_st,
             "range_scale": self.request.range_scale,
             "take": self.request.take,
+            "melody_st": self.request.melody_st,
+            "gain_db": self.request.gain_db,
             "synthesiser": self.synthesiser,
             "sample_rate_hz": SAMPLE_RATE_HZ,
             "n_samples": self.n_samples,
@@ -265,8 +271,11 @@ def _check(request: SpeechRequest) -> None:
     if not 80 <= request.rate_wpm <= 450:
         raise UserError(f"rate_wpm is {request.rate_wpm}, it must lie in 80..450")
     emotion_prosody(request.emotion, request.strength)
-    if not split_words(request.text):
+    n_words = len(split_words(request.text))
+    if not n_words:
         raise UserError(f"nothing to say in {request.text!r}: it holds no word")
+    if request.melody_st is not None and len(request.melody_st) != n_words:
+        raise UserError(f"melody_st has {len(request.melody_st)} values for the {n_words} words of {request.text!r}")
 
 
 @dataclass(frozen=True)
@@ -303,17 +312,20 @@ def word_pitch_st(request: SpeechRequest, prosody: Prosody, n_words: int) -> np.
     Returns:
         (n_words,) float64.
     """
+    if request.melody_st is not None:
+        return request.pitch_st + np.array(request.melody_st)
     rng = np.random.default_rng(np.random.SeedSequence([request.take, zlib.crc32(request.text.encode())]))
     pitch_st: np.ndarray = request.pitch_st + prosody.word_pitch_st(n_words, rng)
     return pitch_st
 
 
-def finish_sound(wav: np.ndarray, prosody: Prosody) -> np.ndarray:
-    """Spectral tilt and loudness of the emotion; a peak above 0.98 lowers the whole utterance.
+def finish_sound(wav: np.ndarray, prosody: Prosody, gain_db: float) -> np.ndarray:
+    """Spectral tilt of the emotion, and loudness; a peak above 0.98 lowers the whole utterance.
 
     Args:
         wav: (S,) in -1..1 at 16 kHz.
         prosody: the emotion.
+        gain_db: of the request, added to the emotion's.
 
     Returns:
         (S,) float32.
@@ -322,7 +334,7 @@ def finish_sound(wav: np.ndarray, prosody: Prosody) -> np.ndarray:
     # The tilt must not change the loudness: that is the gain's part.
     energy_before, energy_after = float(np.square(wav).sum()), float(np.square(tilted).sum())
     level = np.sqrt(energy_before / energy_after) if energy_after > 0 else 1.0
-    level *= 10.0 ** (prosody.gain_db / 20.0)
+    level *= 10.0 ** ((prosody.gain_db + gain_db) / 20.0)
     peak = float(np.abs(tilted).max(initial=0.0)) * level
     finished: np.ndarray = (tilted * (level * min(1.0, 0.98 / max(peak, 1e-9)))).astype(np.float32)
     return finished

@@ -141,18 +141,19 @@ def _dominance(sound: str) -> list[float]:
     return [of[articulator] for articulator in _ARTICULATORS]
 
 
-def tongue_contour(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def tongue_contour(parameters: np.ndarray, shift_px: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Surface of the tongue in the mid-sagittal plane.
 
     Args:
         parameters: (N, 10).
+        shift_px: how many columns the tongue lies further to the front.
 
     Returns:
         height (N, 40) from root to front, about 0..1, and visibility (N, 40) in 0..1: the tip is lost in the shadow of
         the mandible.
     """
     place, height, tip_height, tip_advance, root, jaw = (parameters[:, i, None].astype(np.float64) for i in range(6))
-    x = np.linspace(0.0, 1.0, N_COLUMNS)
+    x = np.linspace(0.0, 1.0, N_COLUMNS) - shift_px / (N_COLUMNS - 1)
     dorsum = 0.5 * (height - 0.3) * np.exp(-(((x - 0.15 - 0.6 * place) / 0.22) ** 2))
     tip = 0.35 * (tip_height - 0.3) * np.exp(-(((x - 0.55 - 0.4 * tip_advance) / 0.10) ** 2))
     base = 0.12 * (root - 0.5) * np.exp(-((x / 0.25) ** 2))
@@ -161,20 +162,45 @@ def tongue_contour(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return contour, visible
 
 
-def ultrasound_pictures(parameters: np.ndarray, rng: np.random.Generator, speckle: float = 0.35) -> np.ndarray:
+def uneven(parameters: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The articulation as one utterance shows it: nobody moves equally far twice, and the pictures tremble.
+
+    Args:
+        parameters: (N, 10).
+        rng: draws a gain 1 +- 0.08 and an offset 0 +- 0.03 of each parameter for the utterance, and a jitter 0.02 of
+            each frame (standard deviations).
+
+    Returns:
+        (N, 10) float32 in 0..1.
+    """
+    n_parameters = parameters.shape[1]
+    gain, offset = rng.normal(1.0, 0.08, n_parameters), rng.normal(0.0, 0.03, n_parameters)
+    jitter = rng.normal(0.0, 0.02, parameters.shape)
+    moved: np.ndarray = np.clip(parameters * gain + offset + jitter, 0.0, 1.0).astype(np.float32)
+    return moved
+
+
+def ultrasound_pictures(
+    parameters: np.ndarray,
+    rng: np.random.Generator,
+    speckle: float = 0.35,
+    shift_px: np.ndarray | tuple[float, float] = (0.0, 0.0),
+) -> np.ndarray:
     """Ultrasound-like pictures of the tongue: a bright surface in speckle.
 
     Args:
         parameters: (N, 10).
         rng: draws the speckle; the same generator state gives the same pictures.
         speckle: strength of the speckle: 0.35 clear, 0.8 hard.
+        shift_px: how far the probe lies to the side and down, which moves the whole tongue in the picture.
 
     Returns:
         (N, 32, 40) float32 in 0..1; row 0 is the palate's side.
     """
-    contour, visible = tongue_contour(parameters)
+    across, down = shift_px
+    contour, visible = tongue_contour(parameters, float(across))
     row = np.arange(ULTRASOUND_SHAPE[0])[:, None]
-    surface_row = 30.0 - 26.0 * np.clip(contour, 0.0, 1.0)[:, None, :]
+    surface_row = 30.0 - 26.0 * np.clip(contour, 0.0, 1.0)[:, None, :] + float(down)
     shown = visible[:, None, :]
     band = np.exp(-(((row - surface_row) / 1.6) ** 2)) * shown
     tissue = 0.15 * (row > surface_row) * shown
@@ -184,13 +210,19 @@ def ultrasound_pictures(parameters: np.ndarray, rng: np.random.Generator, speckl
     return clipped
 
 
-def lip_pictures(parameters: np.ndarray, rng: np.random.Generator, noise: float = 0.06) -> np.ndarray:
+def lip_pictures(
+    parameters: np.ndarray,
+    rng: np.random.Generator,
+    noise: float = 0.06,
+    shift_px: np.ndarray | tuple[float, float] = (0.0, 0.0),
+) -> np.ndarray:
     """Frontal pictures of the lips: skin, lips, opening, teeth.
 
     Args:
         parameters: (N, 10).
         rng: draws the camera's noise.
         noise: its standard deviation, 0.06 clear .. 0.25 hard.
+        shift_px: how far the camera lies to the side and down, which moves the mouth in the picture.
 
     Returns:
         (N, 24, 32) float32 in 0..1.
@@ -198,8 +230,9 @@ def lip_pictures(parameters: np.ndarray, rng: np.random.Generator, noise: float 
     jaw, aperture, width, protrusion, labiodental = (
         parameters[:, i, None, None].astype(np.float64) for i in (5, 6, 7, 8, 9)
     )
-    y = np.linspace(-1.0, 1.0, LIP_SHAPE[0])[:, None]
-    x = np.linspace(-1.0, 1.0, LIP_SHAPE[1])[None, :]
+    across, down = (float(shift) for shift in shift_px)
+    y = (np.linspace(-1.0, 1.0, LIP_SHAPE[0]) - 2.0 * down / (LIP_SHAPE[0] - 1))[:, None]
+    x = (np.linspace(-1.0, 1.0, LIP_SHAPE[1]) - 2.0 * across / (LIP_SHAPE[1] - 1))[None, :]
     half_width = 0.35 + 0.45 * width - 0.15 * protrusion
     half_height = 0.02 + 0.5 * aperture
     y = y - 0.10 * jaw
