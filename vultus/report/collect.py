@@ -122,6 +122,19 @@ class SystemReport:
         rows = self.rows.assign(whole=split[0], part=split[1]).dropna(subset=["part"])
         return {str(whole): group for whole, group in rows.groupby("whole", sort=False)}
 
+    def controls(self) -> tuple[list[str], dict[str, dict[str, Any]]]:
+        """Rows such as ``SyncC@truth`` as metrics and ``{control: {metric: row}}``, the system itself first."""
+        split = self.rows["metric"].str.extract(r"^(?P<metric>[^@/]+)@(?P<control>[^/]+)$")
+        rows = self.rows.drop(columns="metric").join(split).dropna(subset=["control"])
+        metrics = list(dict.fromkeys(rows["metric"]))
+        table: dict[str, dict[str, Any]] = {}
+        if metrics:
+            own = self.metrics(tuple(metrics)).to_dict("records")
+            table[self.card.key] = {row["metric"]: row for row in own}
+        for row in rows.to_dict("records"):
+            table.setdefault(str(row["control"]), {})[row["metric"]] = row
+        return metrics, table
+
     @property
     def seconds(self) -> float:
         """Training time over all folds and phases; NaN when unknown."""
@@ -143,6 +156,45 @@ class SystemReport:
         """The rows of `changed` whose values differ from the paper's, without those that change no number."""
         silent = ("train.device", "train.checkpoint_every", "train.channels_last")
         return [row for row in self.changed() if row[1] != row[2] and row[0] not in silent]
+
+
+@dataclass(frozen=True)
+class JudgeReport:
+    """A judge and its acceptance test: (name, value, bound, whether it passed) of each part."""
+
+    name: str
+    label: str
+    accepted: bool
+    tests: list[tuple[str, float, str, bool]]
+
+
+def read_judges(root: Path) -> list[JudgeReport]:
+    """The judges that were trained, by name."""
+    found = {path.parent.name: _json(path) for path in sorted((root / "models" / "judges").glob("*/acceptance.json"))}
+    return [
+        JudgeReport(
+            name=name,
+            label=str(said.get("label", name)),
+            accepted=bool(said["accepted"]),
+            tests=[
+                (t["name"], float(t["value"]), f"{t['direction']} {t['bound']:g}", t["passed"]) for t in said["tests"]
+            ],
+        )
+        for name, said in found.items()
+    ]
+
+
+def read_claims(root: Path) -> pd.DataFrame:
+    """The ledger that was published last, with each claim's sentence; empty where none was."""
+    path = root / "reports" / "claims.csv"
+    if not path.is_file():
+        return pd.DataFrame()
+    table = pd.read_csv(path, dtype={"paper_claim": str}, keep_default_na=False)
+    sentences = {
+        f"{key}/{claim.name}": claim.sentence for key in table["system"].unique() for claim in registry.get(key).claims
+    }
+    table["sentence"] = (table["system"] + "/" + table["claim"]).map(sentences).fillna("")
+    return table.astype({"difference": float, "low": float, "high": float})
 
 
 def read_dataset(root: Path, key: str, section: Mapping[str, Any] | None = None) -> DatasetReport:

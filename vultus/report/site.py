@@ -1,4 +1,4 @@
-"""The pages: an overview, one page a data set, one page a system, and the pictures they show."""
+"""The pages: an overview, one page a data set and a system, the judges, the claims ledger, and their pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ import pandas as pd
 
 from vultus.core import registry
 from vultus.report import figures
-from vultus.report.collect import DatasetReport, Medium, SystemReport, read_dataset, read_system
+from vultus.report.collect import (
+    DatasetReport,
+    Medium,
+    SystemReport,
+    read_claims,
+    read_dataset,
+    read_judges,
+    read_system,
+)
 
 TEMPLATES = Path(__file__).parent / "templates"
 QUARANTINE_SHOWN = 200
@@ -39,6 +47,8 @@ class FamilyTable:
     synthetic: bool
     metrics: tuple[str, ...]
     systems: list[SystemReport]
+    judged: frozenset[str]
+    """Metrics that a judge trained here has measured."""
     parts: list[tuple[str, list[str], dict[str, dict[str, float]]]]
     """For each metric that has parts: (metric, names of the parts, {system: {part: value}})."""
     chart: Chart | None
@@ -64,11 +74,18 @@ def build_site(root: Path, out: Path, params: Mapping[str, Any]) -> int:
     ]
     systems.sort(key=lambda system: (system.card.family, system.card.role == "baseline", system.card.year))
     families = _family_tables(systems, out)
-    pages = _Pages(out, datasets=datasets, systems=systems, seed=params["seed"])
+    judges, claims = read_judges(root), read_claims(root)
+    pages = _Pages(
+        out, datasets=datasets, systems=systems, judges=judges, claims=claims.to_dict("records"), seed=params["seed"]
+    )
 
     shown = next((dataset for dataset in datasets if dataset.media), None)
     cover = _copied(_cover(shown.media), out, shown.key) if shown else []
     pages.write("index.html", "overview.html", families=families, cover=cover, shown=shown)
+    if judges:
+        pages.write("judges.html", "judges.html")
+    if len(claims):
+        pages.write("claims.html", "claims.html", ledger=_ledger_chart(claims, out))
     for dataset in datasets:
         pages.write(
             f"datasets/{dataset.key}.html",
@@ -271,6 +288,12 @@ def _family_table(family: str, dataset: str, systems: list[SystemReport], out: P
         synthetic=any(system.synthetic for system in systems),
         metrics=metrics,
         systems=systems,
+        judged=frozenset(
+            str(row["metric"])
+            for system in systems
+            for row in system.metrics(metrics).to_dict("records")
+            if "embedded" in row["judge"]
+        ),
         parts=parts,
         chart=_headline_chart(family, dataset, metrics, systems, out),
     )
@@ -292,6 +315,20 @@ def _headline_chart(
     )
     told = ", ".join(f"{label} {value:.3f}" for label, value in zip(labels, rows["value"], strict=True))
     return _chart(drawn, out, f"{metrics[0]} of each system with its interval: {told}")
+
+
+def _ledger_chart(claims: pd.DataFrame, out: Path) -> Chart:
+    """Differences with their intervals, turned so that right of zero is the side that the paper claims."""
+    sign = claims["direction"].map({"higher": 1.0, "lower": -1.0})
+    ends = pd.concat([claims["low"] * sign, claims["high"] * sign], axis=1)
+    labels = [f"{row.system}: {row.claim} ({row.metric})" for row in claims.itertuples(index=False)]
+    series = figures.Series(
+        "difference", list(claims["difference"] * sign), list(ends.min(axis=1)), list(ends.max(axis=1))
+    )
+    axis = "difference in the direction that the paper claims, 95 % interval over people and seeds (synthetic)"
+    drawn = figures.draw_intervals(labels, series, axis, out / "figures", "claims")
+    told = ", ".join(f"{label} {verdict}" for label, verdict in zip(labels, claims["verdict"], strict=True))
+    return _chart(drawn, out, f"Every claim with its interval: {told}")
 
 
 def _base_rate_chart(dataset: DatasetReport, out: Path) -> Chart | None:
