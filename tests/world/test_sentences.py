@@ -1,9 +1,14 @@
+from collections import Counter
+
+import numpy as np
 import pytest
 
+from vultus.data.tables import GROUPS
 from vultus.world import sentences
 from vultus.world.phones import PHONES
 from vultus.world.pronounce import is_known, pronounce
 from vultus.world.speech import split_words
+from vultus.world.word_chains import WORDS
 
 
 def test_grid_has_its_64000_sentences() -> None:
@@ -46,6 +51,21 @@ def test_codes_outside_the_grammar(code: str) -> None:
         sentences.grid_sentence_of_code(code)
 
 
+def test_each_group_has_its_own_quarter_of_the_grammar() -> None:
+    of_group = Counter(sentences.grid_group(sentences.grid_sentence(i)) for i in range(0, 64_000, 7))
+    assert set(of_group) == set(GROUPS)
+    assert all(abs(4 * count / of_group.total() - 1) < 0.06 for count in of_group.values())
+    rng = np.random.default_rng(0)
+    drawn = {group: {sentences.draw_grid_sentence(group, rng) for _ in range(200)} for group in GROUPS}
+    for group, said in drawn.items():
+        assert {sentences.grid_group(sentence) for sentence in said} == {group}
+        # Nothing but the whole sentence tells the groups apart.
+        for place in range(6):
+            assert len({sentence.words[place] for sentence in said}) >= 4
+    with pytest.raises(ValueError, match="none of the groups"):
+        sentences.draw_grid_sentence("nobody", rng)
+
+
 def test_varied_sentences_hold_every_phone() -> None:
     assert len(sentences.VARIED_SENTENCES) >= 60
     assert len(set(sentences.VARIED_SENTENCES)) == len(sentences.VARIED_SENTENCES)
@@ -62,7 +82,7 @@ def test_the_lexicon_knows_every_word_that_is_said() -> None:
     grid = " ".join(
         (*sentences.COMMANDS, *sentences.COLOURS, *sentences.PREPOSITIONS, *sentences.DIGITS, *sentences.ADVERBS)
     )
-    texts = (grid, *sentences.VARIED_SENTENCES, *sentences.CARRIER_SENTENCES)
+    texts = (grid, *sentences.VARIED_SENTENCES, *sentences.CARRIER_SENTENCES, *WORDS)
     unknown = {token.text for text in texts for token in split_words(text) if not is_known(token.text)}
     assert not unknown
 

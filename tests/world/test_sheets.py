@@ -9,12 +9,12 @@ import pytest
 
 from vultus.data.media import probe, read_picture
 from vultus.world import sheets
-from vultus.world.population import PeopleCount, WorldConfig
+from vultus.world.population import PerGroup, WorldConfig
 
 
 @pytest.mark.slow
 def test_sheets_of_a_world_without_families(tmp_path: Path) -> None:
-    config = WorldConfig(people=PeopleCount(train=1, test=1), extra_people=PeopleCount(), families=PeopleCount())
+    config = WorldConfig(people=PerGroup(train=1, test=1), extra_people=PerGroup(), families=PerGroup())
     written = sheets.write_sheets(tmp_path / "sheets", config, 1)
     captions = json.loads((tmp_path / "sheets/captions.json").read_text())
     assert [path.name for path in written] == list(captions)

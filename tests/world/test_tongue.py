@@ -12,6 +12,7 @@ from vultus.world.tongue import (
     tongue_contour,
     tongue_parameters,
     ultrasound_pictures,
+    uneven,
 )
 
 
@@ -123,3 +124,24 @@ def test_lips_open_close_and_round() -> None:
 def test_labiodental_contact_brightens_the_lower_lip() -> None:
     noise_free = [lip_pictures(target(name), np.random.default_rng(0), noise=0.0)[0] for name in ("F", "P")]
     assert noise_free[0].max() > noise_free[1].max() + 0.1
+
+
+def test_a_shifted_probe_moves_the_whole_picture() -> None:
+    parameters = np.repeat(target("IY"), 3, axis=0)
+    still = ultrasound_pictures(parameters, np.random.default_rng(0), 0.0)
+    lower = ultrasound_pictures(parameters, np.random.default_rng(0), 0.0, (0.0, 2.0))
+    np.testing.assert_allclose(lower[:, 2:].mean(), still[:, :-2].mean(), rtol=0.05)
+    assert np.argmax(lower[0, :, 10]) == np.argmax(still[0, :, 10]) + 2
+    aside = lip_pictures(parameters, np.random.default_rng(0), 0.0, (3.0, 0.0))
+    np.testing.assert_allclose(
+        aside[:, :, 3:], lip_pictures(parameters, np.random.default_rng(0), 0.0)[:, :, :-3], atol=1e-6
+    )
+
+
+def test_no_two_utterances_move_alike() -> None:
+    parameters = np.full((200, len(TONGUE_PARAMETERS)), 0.5, np.float32)
+    first, again, second = (uneven(parameters, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first.mean(axis=0) - second.mean(axis=0)).max() > 0.03
+    assert first.std(axis=0).mean() == pytest.approx(0.02, rel=0.1)
+    assert 0 <= first.min() <= first.max() <= 1
