@@ -123,6 +123,18 @@ def test_unknown_protocol_and_nobody() -> None:
         protocol("by_subject_3fold", clips_of([None]))  # type: ignore[list-item]
 
 
+def test_judge_people_are_split_once_more() -> None:
+    clips = clips_of([f"j{i}" for i in range(12)] * 2).assign(group="judge")
+    (split,) = protocol("judging", clips)
+    assert [len(split.people(part)) for part in PARTS] == [7, 2, 3]
+    (few,) = protocol("judging", clips_of(["a", "b", "c"]))
+    assert [len(few.people(part)) for part in PARTS] == [1, 1, 1]
+    with pytest.raises(UserError, match="nobody is left for train"):
+        protocol("judging", clips_of(["a", "b"]))
+    with pytest.raises(UserError, match="j3 is in the group test; judges learn from the judge people alone"):
+        protocol("judging", clips.assign(group=["judge"] * 3 + ["test"] * 21))
+
+
 def test_loso_tests_on_each_speaker_once() -> None:
     clips = clips_of([f"s{i}" for i in range(5)] * 3).assign(
         group=["train", "test", "train", "validation", "judge"] * 3

@@ -191,6 +191,22 @@ def _cv10(clips: pd.DataFrame) -> list[Split]:
     return splits
 
 
+def _judging(clips: pd.DataFrame) -> list[Split]:
+    """The judges' people: a quarter to test a judge on; of those who teach it, a sixth selects its epoch."""
+    if "group" in clips:
+        strangers = clips[clips["group"].notna() & (clips["group"] != "judge")]
+        if len(strangers):
+            raise UserError(
+                f"protocol judging: {strangers['subject'].iloc[0]} is in the group {strangers['group'].iloc[0]}; "
+                "judges learn from the judge people alone"
+            )
+    people = _shuffled(clips["subject"].unique(), "judging")
+    n_test = max(1, round(len(people) / 4))
+    n_validation = max(1, round((len(people) - n_test) / 6))
+    test, validation, train = np.split(np.array(people, object), [n_test, n_test + n_validation])
+    return [Split("judging", *(tuple(sorted(part)) for part in (train, validation, test)))]
+
+
 def _families(clips: pd.DataFrame) -> dict[str, list[str]]:
     """People joined by the columns father and mother, under the id that sorts first; a person alone is a family."""
     related = nx.Graph()
@@ -225,6 +241,7 @@ def _shuffled(people: Iterable[str], salt: str) -> list[str]:
 
 PROTOCOLS: dict[str, Callable[[pd.DataFrame], list[Split]]] = {
     "world": _world,
+    "judging": _judging,
     "bp4d_3fold": _published("bp4d_3fold", BP4D_FOLDS),
     "disfa_3fold": _published("disfa_3fold", DISFA_FOLDS),
     "by_subject_3fold": _by_subject("by_subject_3fold", 3),
