@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from vultus.core.errors import UserError
-from vultus.data.splits import BP4D_FOLDS, DISFA_FOLDS, PARTS, PROTOCOLS, Split, protocol
+from vultus.data.splits import BP4D_FOLDS, DISFA_FOLDS, PARTS, PROTOCOLS, Split, protocol, transfers
 
 
 def clips_of(people: list[str], groups: list[str | None] | None = None) -> pd.DataFrame:
@@ -160,3 +160,30 @@ def test_cv10_deals_the_clips_of_each_emotion_evenly() -> None:
         assert emotion.value_counts().to_dict() == {"anger": 4, "neutral": 3}
     with pytest.raises(UserError, match="no clip has one"):
         protocol("cv10", clips.drop(columns="emotion"))
+
+
+def test_transfers_are_the_ordered_pairs_of_domains() -> None:
+    items = pd.DataFrame(
+        [("1", "photo", "a"), ("2", "photo", "b"), ("3", "sketch", "c"), ("4", "oil", "a"), ("5", "oil", "d")],
+        columns=["clip_id", "domain", "subject"],
+    )
+    found = {transfer.name: transfer.split for transfer in transfers(items)}
+    assert list(found) == ["oil-photo", "oil-sketch", "photo-oil", "photo-sketch", "sketch-oil", "sketch-photo"]
+    assert found["photo-sketch"].train == ("a", "b")
+    assert found["photo-sketch"].test == ("c",)
+    assert found["photo-sketch"].unit == "subject"
+    assert not found["photo-sketch"].validation
+    # a is in both domains: then items are divided, and the split says so
+    assert (found["photo-oil"].train, found["photo-oil"].test) == (("1", "2"), ("4", "5"))
+    assert found["photo-oil"].unit == "clip_id"
+    assert len({split.hash for split in found.values()}) == 6
+    nobody = transfers(items.assign(subject=None), ["sketch-oil"])
+    assert [transfer.split.train for transfer in nobody] == [("3",)]
+
+
+def test_unknown_transfers_and_single_domains_are_refused() -> None:
+    items = pd.DataFrame({"clip_id": ["1", "2"], "domain": ["photo", "oil"], "subject": [None, None]})
+    with pytest.raises(UserError, match="no transfer 'photo-sketch'; there is: oil-photo, photo-oil"):
+        transfers(items, ["photo-sketch"])
+    with pytest.raises(UserError, match="it takes two to transfer"):
+        transfers(items[:1])

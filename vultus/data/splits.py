@@ -249,3 +249,54 @@ PROTOCOLS: dict[str, Callable[[pd.DataFrame], list[Split]]] = {
     "cv10": _cv10,
 }
 """Name -> function of the clips table; fold K of ``X`` is named ``X/K`` and tests on the K-th set of people."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """From a labelled domain to one without labels, whose items are both learnt from and scored.
+
+    Attributes:
+        source: domain whose items have labels; the part ``train`` of the split.
+        target: domain whose labels are hidden; the part ``test`` of the split. Nothing is held out for validation:
+            without target labels there is nothing to select by.
+        split: of people where each has a subject and none is in both domains, else of clips.
+    """
+
+    source: str
+    target: str
+    split: Split
+
+    @property
+    def name(self) -> str:
+        """``photo-sketch``."""
+        return f"{self.source}-{self.target}"
+
+
+def transfers(items: pd.DataFrame, names: Iterable[str] = ()) -> list[Transfer]:
+    """The protocol ``transfers``: ordered pairs of domains.
+
+    Args:
+        items: ``clip_id``, ``domain`` and ``subject`` (null where nobody is named) of the labelled items.
+        names: the transfers that are wanted, ``SOURCE-TARGET``, in this order; empty = all pairs of the data set.
+
+    Raises:
+        UserError: fewer than two domains, or a name that is no transfer of the data set.
+    """
+    domains = sorted(items["domain"].unique())
+    if len(domains) < 2:
+        raise UserError(f"protocol transfers: the data set has the domains {domains}; it takes two to transfer")
+    pairs = {f"{a}-{b}": (a, b) for a in domains for b in domains if a != b}
+    wanted = tuple(names) or tuple(pairs)
+    unknown = [name for name in wanted if name not in pairs]
+    if unknown:
+        raise UserError(f"protocol transfers: there is no transfer {unknown[0]!r}; there is: {', '.join(pairs)}")
+    return [Transfer(*pairs[name], _between(name, items, *pairs[name])) for name in wanted]
+
+
+def _between(name: str, items: pd.DataFrame, source: str, target: str) -> Split:
+    ends = [items[items["domain"] == domain] for domain in (source, target)]
+    people = [set(end["subject"].dropna()) for end in ends]
+    named = all(end["subject"].notna().all() for end in ends)
+    unit: Literal["subject", "clip_id"] = "subject" if named and not people[0] & people[1] else "clip_id"
+    train, test = (tuple(sorted(end[unit].unique())) for end in ends)
+    return Split(f"transfers/{name}", train, (), test, unit=unit)
