@@ -31,7 +31,7 @@ repro: $(INSTALLED)
 # The report reads the ledger that was published last: a reproduction does not wait for the claims.
 claims: $(INSTALLED)
 	python -m flows.local --workers 1 --pipeline claims/dvc.yaml
-	cp reports/claims/ledger.csv reports/claims.csv
+	cp reports/ledger.csv reports/claims.csv
 	dvc --wait-for-lock repro --single-item report
 
 publish: $(INSTALLED)

@@ -9,7 +9,7 @@ from vultus.core.console import run_stage, wrote
 
 
 def main() -> None:
-    """Read reports/claims/S of every system in claims/params.yaml; write reports/claims/ledger.csv."""
+    """Read reports/claims/S of every system in claims/params.yaml; write reports/ledger.csv."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, default=Path("claims/params.yaml"))
     arguments = parser.parse_args()
@@ -18,7 +18,7 @@ def main() -> None:
     from vultus.core.claims import claiming, ledger
 
     table = ledger(Path("reports/claims"), [registry.get(key) for key in claiming(arguments.params)["claims"]])
-    path = Path("reports/claims/ledger.csv")
+    path = Path("reports/ledger.csv")
     table.to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
     counts = ", ".join(f"{count} {verdict}" for verdict, count in table["verdict"].value_counts().items())
     wrote(path, f"{len(table)} claims: {counts}")

@@ -70,9 +70,9 @@ def preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     experiment = smoke_experiment("plain_cnn", tmp_path)
     monkeypatch.chdir(tmp_path)
 
-    def load(key: str, params: Path) -> Any:
+    def load(key: str, params: Path, seed: int) -> Any:
         assert (key, params) == ("plain_cnn", Path("claims.yaml"))
-        return experiment
+        return dataclasses.replace(experiment, seed=seed)
 
     monkeypatch.setattr(claims, "load_experiment", load)
     return Path("claims.yaml")

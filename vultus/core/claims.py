@@ -15,7 +15,6 @@ a ledger that was interrupted goes on where it stopped; scores are computed anew
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -97,9 +96,10 @@ def run_claims(key: str, seeds: Sequence[int], params: Path, folder: Path, proce
     jobs = [(arm, seed, sorted(metrics)) for seed in seeds for arm, metrics in wanted.items()]
     CACHE.mkdir(parents=True, exist_ok=True)
     tables = []
+    # A process an arm: `code_version` covers the modules that are loaded, and the arm before may have loaded others.
     with (
         one_thread_a_process(),
-        ProcessPoolExecutor(processes, get_context("spawn")) as pool,
+        ProcessPoolExecutor(processes, get_context("spawn"), max_tasks_per_child=1) as pool,
     ):
         futures = [pool.submit(run_arm, arm, seed, metrics, params) for arm, seed, metrics in jobs]
         try:
@@ -120,8 +120,8 @@ def run_arm(arm: Arm, seed: int, metrics: Sequence[str], params: Path) -> pd.Dat
     Returns:
         arm, seed, metric, replicate, value; see `run_claims`.
     """
-    experiment = load_experiment(arm.system, params)
-    experiment = dataclasses.replace(with_changes(experiment, **_as_fields(experiment, arm)), seed=seed)
+    experiment = load_experiment(arm.system, params, seed)
+    experiment = with_changes(experiment, **_as_fields(experiment, arm))
     models = CACHE / _weights_key(experiment)
     if not models.exists():
         train(experiment, models)

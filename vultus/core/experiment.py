@@ -85,8 +85,13 @@ class Experiment:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def load_experiment(key: str, params: Path | str = "params.yaml") -> Experiment:
+def load_experiment(key: str, params: Path | str = "params.yaml", seed: int | None = None) -> Experiment:
     """The experiment that a params file describes for a system.
+
+    Args:
+        key: of the system.
+        params: the file.
+        seed: in place of the file's.
 
     Raises:
         UserError: the section is missing or has an unknown key, or the file's family is another.
@@ -106,7 +111,7 @@ def load_experiment(key: str, params: Path | str = "params.yaml") -> Experiment:
         tables=Path("data/tables") / settings.dataset / "valid",
         features=Path("data/features") / settings.dataset / settings.features,
         synthetic=values.get("datasets", {}).get(settings.dataset, {}).get("source") == SYNTHETIC_SOURCE,
-        seed=int(values["seed"]),
+        seed=int(values["seed"]) if seed is None else seed,
         code=code_version(card),
     )
 
