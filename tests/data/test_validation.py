@@ -226,6 +226,14 @@ def test_clip_rows(tmp_path: Path) -> None:
     assert "q and m are in the groups judge and test" in reasons["i"]
 
 
+def test_one_speaker_may_be_in_several_groups(tmp_path: Path) -> None:
+    read, tested = videos(tmp_path, "a", "b")
+    write_tables([{**read, "subject": "p", "group": "train"}, {**tested, "subject": "p", "group": "test"}])
+    after, faults, _ = check(tmp_path)
+    assert after.clips["clip_id"].tolist() == ["a", "b"]
+    assert faults.empty
+
+
 def test_units(tmp_path: Path) -> None:
     clips = [{**clip, "duration_s": 0.24} for clip in videos(tmp_path, "v")]
     spans = [(0.0, 0.1), (0.2, 0.1), (0.1, 0.3), (0.1, 0.9), (-0.1, 0.1)]

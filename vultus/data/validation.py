@@ -308,7 +308,12 @@ def _clip_columns(clips: pd.DataFrame, decoded: Mapping[str, Decoded]) -> dict[s
 
 
 def _group_problems(clips: pd.DataFrame) -> npt.NDArray[np.object_]:
-    """People, or parents and children, that are in two groups: a split by group would divide them."""
+    """People, or parents and children, that are in two groups: a split by group would divide them.
+
+    A data set of one person is left alone: its groups are lists of sentences, as in silent speech.
+    """
+    if clips["subject"].nunique() == 1:
+        return _text(None for _ in clips.index)
     groups: dict[str, set[str]] = {}
     for subject, group in clips[["subject", "group"]].dropna().itertuples(index=False):
         groups.setdefault(subject, set()).add(group)
