@@ -137,6 +137,7 @@ def test_bf16_trains_and_predicts_in_float32(tmp_path: Path) -> None:
         ({"schedule": "step", "decay_factor": 0.3, "decay_epochs": 2}, 40, 0.09),
         ({"schedule": "cosine", "decay_factor": 0.1, "epochs": 2}, 0, 1.0),
         ({"schedule": "cosine", "decay_factor": 0.1, "epochs": 2}, 19, 0.1),
+        ({"schedule": "inverse", "epochs": 2}, 10, 6**-0.75),
     ],
 )
 def test_rate_factor(settings: dict[str, object], step: int, factor: float) -> None:

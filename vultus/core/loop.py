@@ -41,7 +41,8 @@ class TrainConfig:
     momentum: float = 0.9
     """Nesterov momentum of sgd; first beta of adam and adamw."""
     weight_decay: float = 0.0
-    schedule: Literal["constant", "step", "cosine"] = "constant"
+    schedule: Literal["constant", "step", "cosine", "inverse"] = "constant"
+    """``inverse``: ``(1 + 10 q)^-0.75`` with q the share of the phase that is done (Ganin and Lempitsky 2015)."""
     decay_factor: float = 0.1
     """Of schedule ``step``: factor at each decay; of ``cosine``: share of the rate that is left at the end."""
     decay_epochs: int = 1
@@ -77,6 +78,8 @@ class TrainConfig:
         if self.schedule == "cosine":
             progress = step / max(1, self.epochs * steps_per_epoch - 1)
             return warmup * (self.decay_factor + (1 - self.decay_factor) * 0.5 * (1 + math.cos(math.pi * progress)))
+        if self.schedule == "inverse":
+            return float(warmup * (1 + 10 * step / (self.epochs * steps_per_epoch)) ** -0.75)
         return warmup
 
 
