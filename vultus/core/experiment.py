@@ -59,6 +59,8 @@ class Experiment:
     """Folder with the valid tables of the data set."""
     features: Path
     """Feature store that the system reads."""
+    media: Path
+    """Root folder of the data set, from which the clips' ``video`` and ``audio`` count; for pictures alone."""
     synthetic: bool
     """Whether the people of the data set are made, not filmed."""
     seed: int
@@ -102,6 +104,7 @@ def load_experiment(key: str, params: Path | str = "params.yaml", seed: int | No
     if settings.family != card.family:
         raise UserError(f"params.yaml: systems.{key}.family is {settings.family!r}, but {key} is of {card.family!r}")
     train = section(TrainConfig, {**asdict(card.train), **settings.train}, f"systems.{key}.train")
+    dataset = values.get("datasets", {}).get(settings.dataset, {})
     return Experiment(
         card=card,
         config=section(card.config, settings.config, f"systems.{key}.config"),
@@ -110,7 +113,8 @@ def load_experiment(key: str, params: Path | str = "params.yaml", seed: int | No
         protocol=settings.protocol,
         tables=Path("data/tables") / settings.dataset / "valid",
         features=Path("data/features") / settings.dataset / settings.features,
-        synthetic=values.get("datasets", {}).get(settings.dataset, {}).get("source") == SYNTHETIC_SOURCE,
+        media=Path(dataset.get("root", "")),
+        synthetic=dataset.get("source") == SYNTHETIC_SOURCE,
         seed=int(values["seed"]) if seed is None else seed,
         code=code_version(card),
     )
