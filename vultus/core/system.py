@@ -163,3 +163,7 @@ class Family(ABC):
     @abstractmethod
     def pictures(self, system: System, fold: Fold, experiment: Experiment, folder: Path) -> dict[str, str]:
         """Draw into ``folder``; returns ``{file name: caption}``."""
+
+    def charts(self, evaluation: Evaluation, experiment: Experiment, folder: Path) -> dict[str, str]:
+        """Draw what all folds say together, such as confusions, into ``folder``; returns ``{file name: caption}``."""
+        return {}
