@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.systems.toy_faces import write_toy
+from tests.systems.toy_talkers import write_talkers
+from tests.systems.toy_voices import write_voices
 from vultus.core.experiment import Experiment, load_experiment
 
-TOYS: dict[str, Callable[..., Any]] = {"action_units": write_toy}
+TOYS: dict[str, Callable[..., Any]] = {"action_units": write_toy, "talking_heads": write_talkers, "speech_emotion": write_voices}
 """Family -> function of a root folder, and optionally of the ``scrambled`` groups of people."""
 
 SMOKE = Path(__file__).parents[2] / "params/smoke.yaml"
@@ -25,4 +27,5 @@ def smoke_experiment(key: str, root: Path) -> Experiment:
         protocol="world",
         tables=root / "data/tables/world/valid",
         features=root / "data/features/world" / experiment.features.name,
+        media=root / "data/raw/world",
     )
