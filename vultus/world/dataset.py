@@ -157,12 +157,14 @@ def write_world(config: WorldConfig, seed: int, root: Path | str, cache: Path | 
 
 @lru_cache(maxsize=1)
 def source_hash() -> str:
-    """Hash of everything that decides what a clip looks like: the sources of ``vultus.world`` and the schemas."""
+    """Hash of everything that decides what a clip looks like: the sources of ``vultus.world``, the tables' columns."""
     here = Path(__file__).parent
     sources = sorted(path for path in here.glob("*.py") if path.name != "sheets.py")
     digest = hashlib.sha256()
-    for path in (*sources, Path(tables.__file__)):
+    for path in sources:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for schema in _TABLES.values():  # what a column means may be said better without recording anew
+        digest.update(schema.to_string(show_field_metadata=False).encode())
     return digest.hexdigest()
 
 
