@@ -210,7 +210,8 @@ def _presence(name: str, counts: list[Array], aus: Sequence[int]) -> Iterator[Me
 
 
 def _one_f1(sums: Array, index: int) -> Array:
-    return np.asarray(f1(sums)[..., index])
+    values: Array = f1(sums)[..., index]
+    return values
 
 
 def _stacked(rows: pd.DataFrame, column: str) -> Array:

@@ -354,7 +354,7 @@ def _steadying(points: Array) -> Array:
 
 
 def _predict(system: System, batch: Batch) -> Prediction:
-    device = next(iter(system.state_dict().values()), torch.zeros(())).device
+    device = next(iter(system.state_dict().values())).device
     with torch.inference_mode():
         prediction: Prediction = system.predict({name: value.to(device) for name, value in batch.items()})
     fields = {name: getattr(prediction, name) for name in Prediction.__dataclass_fields__}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from vultus.core.history import HistoryRow
@@ -28,7 +29,11 @@ class Config(TalkingConfig):
 
 
 class StillFace(System):
-    """No parameters."""
+    """No parameters; the weights file says for which size it stands."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.register_buffer("image_px", torch.tensor(config.image_px))
 
     def fit(self, run: Run) -> None:
         """Score the validation people, once."""
