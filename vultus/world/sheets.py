@@ -19,7 +19,7 @@ from vultus.data.tables import GROUPS
 from vultus.world import directing, performance, population, recording
 from vultus.world.camera import portrait_camera
 from vultus.world.muscles import AUS
-from vultus.world.population import ROLES, WorldConfig
+from vultus.world.population import ROLES, ClipPlan, WorldConfig
 from vultus.world.render import Frame, FrameState, render_clip
 from vultus.world.scene import STYLES, Scene, random_scene
 
@@ -70,6 +70,18 @@ def write_sheets(folder: Path, config: WorldConfig, seed: int) -> list[Path]:
             "Pose, light, glasses, hands, masks and hair, as they are drawn for spontaneous clips.",
         ),
     }
+    plans = [population.plan_clip(config, clip_id) for clip_id in population.clip_ids(config)]
+    posed, silent = ([plan for plan in plans if plan.kind == kind] for kind in ("posed", "tongue"))
+    if posed:
+        made["expressions.jpg"] = (
+            expressions(seed, config, posed),
+            "Acted expressions at their apex, a row a person; no person is in two styles (domain).",
+        )
+    if silent:
+        made["silent_speech.jpg"] = (
+            silent_speech(seed, config, silent[:2]),
+            "Silent speech: the tongue in the ultrasound, the lips below it, and the phones that move them.",
+        )
     family = next((subject.rsplit("-", 1)[0] for subject in everybody if subject.count("-") == 2), None)
     if family is not None:
         made["family.jpg"] = (
@@ -161,6 +173,41 @@ def nuisances(seed: int, subjects: Sequence[str], size_px: int = 176, columns: i
         states = [FrameState(shown[t], eyes[t], head[t]) for t in range(12)]
         shot = list(render_clip(population.person(seed, subject).genes, scene, states))[6]
         tiles.append(_labelled(shot.rgb, ", ".join(thing.kind for thing in scene.occluders) or "no occluder"))
+    return _noted(_grid(tiles, columns))
+
+
+def expressions(seed: int, config: WorldConfig, plans: Sequence[ClipPlan], rows: int = 6) -> RGB:
+    """A row a person, the same number of people in each style, a column an emotion, the first take."""
+    in_style: dict[str, list[str]] = {}
+    for plan in plans:
+        people_of_style = in_style.setdefault(plan.domain, [])
+        if plan.subject not in people_of_style:
+            people_of_style.append(plan.subject)
+    chosen = [who for people_of_style in in_style.values() for who in people_of_style[: max(1, rows // len(in_style))]]
+    sheet = []
+    for subject in chosen:
+        takes = {plan.emotion: plan for plan in reversed(plans) if plan.subject == subject}
+        shots = []
+        for emotion in population.SPOKEN_EMOTIONS:
+            shot = next(directing.direct(config, seed, takes[emotion]).frames())
+            shots.append(_labelled(shot.rgb, f"{emotion}, {subject}"))
+        sheet.append(np.concatenate(shots, axis=1))
+    return _noted(np.concatenate(sheet, axis=0))
+
+
+def silent_speech(seed: int, config: WorldConfig, views: Sequence[ClipPlan], columns: int = 10) -> RGB:
+    """Both cameras of a silent sentence at moments spread over it, with the phone of the moment."""
+    takes = [directing.direct(config, seed, plan) for plan in views]
+    said, n_frames = takes[0].utterance, takes[0].plan.n_frames
+    assert said is not None
+    moments = np.linspace(0, n_frames - 1, 2 * columns).astype(int)
+    clips = [list(take.articulation_pictures()) for take in takes]
+    tiles = []
+    for t in moments:
+        sample = (t + 0.5) / population.TONGUE_FPS * recording.SAMPLE_RATE_HZ
+        phone = next((phone.arpa for phone in said.phones if phone.end > sample), "")
+        both = [cv2.resize(clip[t], (120, 96), interpolation=cv2.INTER_NEAREST) for clip in clips]
+        tiles.append(_labelled(np.concatenate(both, axis=0), phone))
     return _noted(_grid(tiles, columns))
 
 
