@@ -46,13 +46,16 @@ def _roots(stage: str) -> list[str]:
     if stage in SYSTEM_STAGES:
         family = Path("vultus/systems") / registry.family_of(key)
         return [_script(stage), str(_system_file(family, key)), str(family / "common.py")]
+    if group == "judge":
+        return [_script(stage), f"vultus/judges/{key}.py"]
     if group == "ingest":
         return [_script(stage), f"vultus/data/sources/{PARAMS['datasets'][key]['source']}.py"]
     return [_script(stage)]
 
 
-STORES = ("landmarks", "crops", "faces", "audio")
+STORES = ("landmarks", "crops", "faces", "audio", "articulation", "pictures")
 PARAMS = load_params(ROOT / "params.yaml")
+CLAIMS = load_params(ROOT / "claims/params.yaml")["claims"]
 SYSTEM_STAGES = [f"{group}@{key}" for key in sorted(PARAMS["systems"]) for group in ("train", "evaluate")]
 
 
@@ -73,7 +76,7 @@ def test_a_system_does_not_depend_on_another_system(stage: str) -> None:
 def test_every_code_dependency_exists_and_is_used(stage: str) -> None:
     dependencies = _code_dependencies(stage)
     assert [str(path) for path in dependencies if not (ROOT / path).exists()] == []
-    if stage in SYSTEM_STAGES or stage == "report":
+    if stage.split("@")[0] in ("judge", "train", "evaluate", "claim", "ledger", "report"):
         return  # these name whole packages by contract, so that a new system needs no line in dvc.yaml
     adapters = [str(path.relative_to(ROOT)) for path in (ROOT / "vultus/data/sources").glob("*.py")]
     roots = [*_roots(stage), *(adapters if stage.startswith("ingest@") else [])]
@@ -88,10 +91,13 @@ def test_a_stage_reads_its_own_section_only(stage: str) -> None:
     own = {
         "world": {"seed", "world"},
         "detector": {"seed", "detector", "datasets.world.root"},
+        "judge": {"seed", f"judges.{key}"},
         "train": {"seed", f"systems.{key}"},
         "evaluate": {"seed", f"systems.{key}"},
         "compare": {"systems"},
         "report": {"seed", "datasets", "systems"},
+        "claim": {"seeds", "datasets", f"systems.{key}", f"systems.{CLAIMS.get(key, {}).get('against')}"},
+        "ledger": {"claims"},
     }
     assert _parameters(stage) == own.get(group, {f"{group if group in STORES else 'datasets'}.{key}"})
 
