@@ -89,7 +89,9 @@ def test_a_card_says_what_a_reader_needs(key: str) -> None:
     if card.role == "system":
         assert key in PLANNED[card.family]
         assert card.identifier
-        assert card.paper_values, "the paper's numbers stand beside ours"
+        assert card.paper_values or card.claim, (
+            "the paper's numbers stand beside ours, or at least its claim is put to the test"
+        )
         assert card.authors
         assert card.reconstructed
 
