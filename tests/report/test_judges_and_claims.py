@@ -23,9 +23,9 @@ def plain(html: str) -> str:
 def write_judge(root: Path, name: str, accepted: bool) -> None:
     folder = root / "models/judges" / name
     folder.mkdir(parents=True)
-    test = {"name": "offsets recovered", "value": 0.93 if accepted else 0.4, "bound": 0.9, "direction": ">=",
+    test = {"name": "offsets recovered", "value": 0.93 if accepted else 0.4, "bound": 0.9, "direction": "at least",
             "passed": accepted}  # fmt: skip
-    said = {"name": name, "label": f"{name} embedded 1f2e", "accepted": accepted, "tests": [test]}
+    said = {"name": name, "origin": "embedded", "hash": "1f2e3d4c5b6a", "accepted": accepted, "tests": [test]}
     (folder / "acceptance.json").write_text(json.dumps(said))
 
 
@@ -58,7 +58,8 @@ def test_a_judge_that_was_not_accepted_is_named_as_such(tmp_path: Path) -> None:
     text = plain((tmp_path / "site/judges.html").read_text())
     assert "lip reader not accepted" in text
     assert "syncnet not accepted" not in text
-    assert "offsets recovered 0.930 &gt;= 0.9 yes" in text
+    assert "syncnet embedded 1f2e3d4c" in text
+    assert "offsets recovered 0.930 at least 0.9 yes" in text
 
 
 def test_judged_numbers_are_marked_and_controls_stand_beside_them(tmp_path: Path) -> None:

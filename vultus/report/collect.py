@@ -174,10 +174,16 @@ def read_judges(root: Path) -> list[JudgeReport]:
     return [
         JudgeReport(
             name=name,
-            label=str(said.get("label", name)),
+            label=f"{name} {said['origin']} {said['hash'][:8]}",
             accepted=bool(said["accepted"]),
             tests=[
-                (t["name"], float(t["value"]), f"{t['direction']} {t['bound']:g}", t["passed"]) for t in said["tests"]
+                (
+                    str(test["name"]),
+                    float("nan") if test["value"] is None else float(test["value"]),
+                    f"{test['direction']} {test['bound']:g}",
+                    bool(test["passed"]),
+                )
+                for test in said["tests"]
             ],
         )
         for name, said in found.items()
