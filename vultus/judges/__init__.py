@@ -73,9 +73,17 @@ class JudgeFold(Fold):
     Attributes:
         split: ``train`` teaches, ``validation`` selects the epoch, ``test`` is for the acceptance test alone.
         store: the faces (``docs/architecture.md`` 5).
+        units: when which word and phone is said, rows of the valid units table.
     """
 
-    def __init__(self, clips: pd.DataFrame, store: Store, seed: int, kinds: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        clips: pd.DataFrame,
+        store: Store,
+        seed: int,
+        kinds: tuple[str, ...] = (),
+        units: pd.DataFrame | None = None,
+    ) -> None:
         """Take the clips of some kinds that have faces.
 
         Args:
@@ -83,6 +91,7 @@ class JudgeFold(Fold):
             store: their faces.
             seed: of the batches.
             kinds: which clips (column ``kind``); empty takes all.
+            units: the valid table of units; None knows none.
 
         Raises:
             UserError: too few people have such clips.
@@ -91,6 +100,7 @@ class JudgeFold(Fold):
         known = clips.merge(spans, on="clip_id", how="inner")
         known = known[known["stop"] > known["start"]]
         self.table = (known[known["kind"].isin(kinds)] if kinds else known).reset_index(drop=True)
+        self.units = pd.DataFrame({"clip_id": []}) if units is None else units
         (self.split,) = splits.protocol("judging", self.table)
         self.name, self.split_hash, self.store, self.seed = self.split.name, self.split.hash, store, seed
         hashes = ",".join(store.clips["content_hash"].astype(str))
@@ -239,7 +249,8 @@ def train_judge(
     config: Any = section(card.config, settings.config, f"{where}.config")
     train = section(TrainConfig, {**asdict(card.train), **settings.train}, f"{where}.train")
     seed = int(params["seed"])
-    fold = JudgeFold(read_frame(tables / "clips.parquet"), open_store(faces), seed, card.kinds)
+    clips, units = read_frame(tables / "clips.parquet"), read_frame(tables / "units.parquet")
+    fold = JudgeFold(clips, open_store(faces), seed, card.kinds, units)
     seed_everything(seed)
     judge = card.judge(config)
     facts = {"judge": name, "config": asdict(config), "train": asdict(train), "seed": seed, "data": fold.fingerprint}
