@@ -1,9 +1,10 @@
 """Splits of people into training, validation and test, as objects that prove they are disjoint.
 
 A split lists subject ids, never frames: neighbouring frames are near-duplicates, and one person in two parts would let
-identity stand for the label. The one exception is ``cv10``, which lists clips, as published numbers of speech emotion
-are made that way; it says so in its ``unit``. Everything is deterministic: the published folds are written out, and
-where people are drawn they are ranked by a hash of their names.
+identity stand for the label. Two exceptions say so in their ``unit``: ``cv10`` lists clips, as published numbers of
+speech emotion are made that way, and ``ssc_lists`` lists sessions, as silent speech was recorded of one person.
+Everything is deterministic: the published folds are written out, and where people are drawn they are ranked by a hash
+of their names.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Split:
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
-    unit: Literal["subject", "clip_id"] = field(default="subject", kw_only=True)
+    unit: Literal["subject", "clip_id", "session"] = field(default="subject", kw_only=True)
 
     def __post_init__(self) -> None:
         self.check_disjoint()
@@ -239,6 +240,25 @@ def _shuffled(people: Iterable[str], salt: str) -> list[str]:
     return sorted(people, key=lambda subject: hashlib.sha256(f"{salt}:{subject}".encode()).hexdigest())
 
 
+def _ssc_lists(clips: pd.DataFrame) -> list[Split]:
+    """The recording lists of silent speech, from the group column: sentences are unseen, the speaker is not.
+
+    Lists without a held-out part (the archive has a training and a test list) give a seventh of the training sessions
+    to validation.
+    """
+    if "session" not in clips or clips["session"].isna().all():
+        raise UserError("protocol ssc_lists divides sessions, and no clip has one: set it in the data set's source")
+    listed: dict[str, set[str]] = {part: set() for part in PARTS}
+    for session, group in clips[["session", "group"]].dropna().drop_duplicates().itertuples(index=False):
+        if group in listed:
+            listed[group].add(session)
+    if not listed["validation"]:
+        ranked = _shuffled(listed["train"], "ssc_lists")
+        listed["validation"] = set(ranked[: round(VALIDATION_SHARE * len(ranked))])
+        listed["train"] -= listed["validation"]
+    return [Split("ssc_lists", *(tuple(sorted(listed[part])) for part in PARTS), unit="session")]
+
+
 PROTOCOLS: dict[str, Callable[[pd.DataFrame], list[Split]]] = {
     "world": _world,
     "judging": _judging,
@@ -247,6 +267,7 @@ PROTOCOLS: dict[str, Callable[[pd.DataFrame], list[Split]]] = {
     "by_subject_3fold": _by_subject("by_subject_3fold", 3),
     "loso": _loso,
     "cv10": _cv10,
+    "ssc_lists": _ssc_lists,
 }
 """Name -> function of the clips table; fold K of ``X`` is named ``X/K`` and tests on the K-th set of people."""
 
