@@ -57,7 +57,7 @@ clean:
 # run time, so its absence on some platform must not stop the rest.
 $(INSTALLED): constraints.txt pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -c constraints.txt "torch==2.13.0" -e ".[data,speech,pipeline,dev]"
+	$(VENV)/bin/pip install -c constraints.txt "torch==2.13.0" -e ".[data,speech,recognition,pipeline,dev]"
 	$(VENV)/bin/pip install -c constraints.txt --no-deps mediapipe absl-py flatbuffers \
 		|| echo "mediapipe is not available here: landmarks of real faces will come from the detector trained by the pipeline"
 	touch $(INSTALLED)
