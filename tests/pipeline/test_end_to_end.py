@@ -79,12 +79,14 @@ def test_every_prediction_has_one_owner(project: Path) -> None:
     for system in _systems(project):
         table = pd.read_parquet(project / "reports/systems" / system / "predictions.parquet")
         assert len(table)
-        assert not table.duplicated(["dataset", "clip_id", "frame"]).any()
+        assert not table.duplicated(["fold", "dataset", "clip_id", "frame"]).any()
 
 
 def test_report_has_a_page_for_everything(project: Path) -> None:
     site = project / "reports/site"
-    expected = ["index.html", "datasets/world.html", *(f"systems/{key}.html" for key in _systems(project))]
+    datasets = yaml.safe_load((project / "params.yaml").read_text())["datasets"]
+    pages = [*(f"datasets/{key}.html" for key in datasets), *(f"systems/{key}.html" for key in _systems(project))]
+    expected = ["index.html", *pages]
     assert [name for name in expected if not (site / name).is_file()] == []
     assert "No results" not in "".join((site / f"systems/{key}.html").read_text() for key in _systems(project))
     assert list((site / "media/world").glob("*.mp4")), "a talking clip belongs on the page of the world"
