@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from vultus.data.media import MediaError, probe
 from vultus.data.tables import FRAMES
 
 _INT32_MAX = 2**31 - 1
@@ -116,3 +117,26 @@ def read_label_lines(path: Path, n_columns: int, *, header: bool = False) -> Lab
 def relative(path: Path, root: Path) -> str:
     """A path from the data set's root, with forward slashes."""
     return path.relative_to(root).as_posix()
+
+
+def sound_rows(path: Path, root: Path, clip: dict[str, Any]) -> ClipRows:
+    """The clip of a sound file, or why it cannot be read.
+
+    Args:
+        path: the sound.
+        root: of the data set.
+        clip: what its name says; file, rate and length are added.
+    """
+    try:
+        info = probe(path)
+    except MediaError as error:
+        reason = f"{error.reason}: {error.cure}"
+        return ClipRows(quarantine=[quarantined("clips", relative(path, root), reason, clip_id=clip["clip_id"])])
+    heard = {"audio": relative(path, root), "sample_rate_hz": info.sample_rate, "duration_s": info.duration}
+    return ClipRows(clip={"kind": "utterance", **clip, **heard})
+
+
+def misnamed(path: Path, root: Path, pattern: str) -> ClipRows:
+    """A sound whose name says nothing of its speaker and emotion."""
+    reason = f"is not named {pattern}: give the file its original name, or take it out of the folder"
+    return ClipRows(quarantine=[quarantined("clips", relative(path, root), reason)])
