@@ -36,7 +36,7 @@ def psnr(generated: Tensor, truth: Tensor) -> Tensor:
 def ssim(generated: Tensor, truth: Tensor) -> Tensor:
     """Structural similarity (Wang et al., IEEE TIP 2004): Gaussian window 11x11, sigma 1.5, K = 0.01 and 0.03.
 
-    Per channel, over windows that lie inside the picture, then the mean. torchmetrics computes it. Other windows and
+    Per channel, then the mean; beyond its border the picture is mirrored. torchmetrics computes it. Other windows and
     data ranges give other numbers: skimage's default window is 7x7 and uniform.
 
     Args:

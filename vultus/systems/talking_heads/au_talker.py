@@ -15,7 +15,7 @@ Where we deviate, and why:
 * Cepstra are standardised by the training people, and positives may be weighed; the paper is silent on both.
 * The released Dice of the action units was written for log-probabilities; here it takes probabilities.
 * Convolutions and linear layers before a normalisation have no bias: the normalisation would take it away.
-* With ``blend`` (off in the paper's setting) the still picture shows through where the decoder's mask is 0.
+* With ``paint_change`` (off in the paper's setting) the decoder draws what is added to the still picture.
 * Below 112 px the classifier of action units has smaller strides and more padding, or its last map would vanish.
 """
 
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -75,9 +76,9 @@ class Config(TalkingConfig):
     lambda_gan: float = 0.002
     lambda_au: float = 0.002
     """Weight of the action unit loss on generated frames; 0 = no classifier."""
-    blend: bool = False
-    """Paint over the still picture through a mask (ATVG, Chen et al., CVPR 2019) instead of painting whole frames: what
-    stands still need not be learnt, which takes hours."""
+    paint_change: bool = False
+    """Paint the change of the still picture instead of whole frames: what stands still need not be learnt, which takes
+    hours."""
     mouth_weight: float = 1.0
     """Weight of an L1 error inside the mouth's box; 1 = as everywhere."""
     positive_weight_limit: float = 1.0
@@ -187,11 +188,12 @@ class IdentityEncoder(nn.Module):
 
 
 class ImageDecoder(nn.Module):
-    """A frame from the state of the GRU and the picture's maps (5.5); with ``blend`` a mask says where to paint."""
+    """A frame from the state of the GRU and the picture's maps (5.5); with ``paint_change`` it adds to the picture."""
 
     def __init__(self, config: Config, state: int) -> None:
         super().__init__()
         self.base = (config.channels(256), config.image_px // 16)
+        self.paint_change = config.paint_change
         skips = [config.channels(full) for full in (128, 64, 32, 16)]
         sizes = [config.channels(full) for full in (196, 128, 80, 48)]
         self.unfold = nn.Linear(state, self.base[0] * self.base[1] ** 2)
@@ -201,7 +203,7 @@ class ImageDecoder(nn.Module):
         )
         last = config.channels(16)
         self.paint = nn.Sequential(
-            nn.Conv2d(sizes[-1], last, 5, padding=2), nn.ReLU(), nn.Conv2d(last, 3 + config.blend, 5, padding=2)
+            nn.Conv2d(sizes[-1], last, 5, padding=2), nn.ReLU(), nn.Conv2d(last, 3, 5, padding=2)
         )
 
     def forward(self, state: Tensor, maps: Sequence[Tensor], picture: Tensor) -> Tensor:
@@ -209,9 +211,8 @@ class ImageDecoder(nn.Module):
         x = functional.relu(self.unfold(state)).reshape(len(state), self.base[0], self.base[1], self.base[1])
         for doubling, skip in zip(self.doublings, reversed(maps), strict=True):
             x = functional.relu(doubling(torch.cat([x, skip], dim=1)))
-        painted = self.paint(x).float()
-        frames = torch.tanh(painted[:, :3])
-        return torch.lerp(picture, frames, torch.sigmoid(painted[:, 3:] - 2)) if painted.shape[1] > 3 else frames
+        painted = torch.tanh(self.paint(x).float())
+        return (picture + 2 * painted).clamp(-1, 1) if self.paint_change else painted
 
 
 class FrameDiscriminator(nn.Module):
@@ -295,7 +296,7 @@ class AuTalker(System):
         self.register_buffer("mfcc_scale", torch.ones(MFCC_COEFFICIENTS, 1))
         self.register_buffer("positive_weight", torch.ones(n))
         self.phase = "generator"
-        self.apply(_initialise)
+        self.apply(partial(_initialise, width=config.width))
 
     def prepare(self, fold: Fold) -> None:
         """Mean and spread of the cepstra, and the rates of the action units, of the training people."""
@@ -440,10 +441,13 @@ def _spread(values: Tensor, valid: Tensor) -> Tensor:
     return spread
 
 
-def _initialise(module: nn.Module) -> None:
-    """Convolutions N(0, 0.02), batch norms N(1, 0.02), linear layers Xavier with bias 0.01 (released code)."""
+def _initialise(module: nn.Module, width: float) -> None:
+    """Convolutions N(0, 0.02), batch norms N(1, 0.02), linear layers Xavier with bias 0.01 (released code).
+
+    Narrower layers add up fewer terms: their weights are drawn wider, so that signals keep the paper's size.
+    """
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(module.weight, 0.0, 0.02)
+        nn.init.normal_(module.weight, 0.0, 0.02 / width**0.5)
     elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
     elif isinstance(module, nn.Linear):
