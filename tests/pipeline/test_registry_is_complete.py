@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from vultus import judges
 from vultus.core import registry
 from vultus.core.config import load_params, section
 from vultus.core.experiment import SystemSection
@@ -71,6 +72,16 @@ def test_a_section_loads_into_the_systems_config(file: str, key: str) -> None:
     section(TrainConfig, {**vars(card.train), **settings.train}, f"systems.{key}.train")
 
 
+@pytest.mark.parametrize("file", FILES)
+def test_a_params_file_teaches_every_judge(file: str) -> None:
+    params = load_params(ROOT / file)["judges"]
+    assert sorted(params) == list(judges.keys())
+    for name, values in params.items():
+        settings, card = section(judges.JudgeSection, values, f"judges.{name}"), judges.get(name)
+        section(card.config, settings.config, f"judges.{name}.config")
+        section(TrainConfig, {**vars(card.train), **settings.train}, f"judges.{name}.train")
+
+
 def test_disfa_is_run_with_the_action_units_whose_numbers_the_papers_print() -> None:
     for key, system in load_params(ROOT / "params/paper_disfa.yaml")["systems"].items():
         assert system["config"]["labels"] == "intensity"
@@ -89,7 +100,7 @@ def test_a_card_says_what_a_reader_needs(key: str) -> None:
     if card.role == "system":
         assert key in PLANNED[card.family]
         assert card.identifier
-        assert card.paper_values or card.claim, (
+        assert card.paper_values or card.claims, (
             "the paper's numbers stand beside ours, or at least its claim is put to the test"
         )
         assert card.authors
