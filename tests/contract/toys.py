@@ -12,7 +12,11 @@ from tests.systems.toy_talkers import write_talkers
 from tests.systems.toy_voices import write_voices
 from vultus.core.experiment import Experiment, load_experiment
 
-TOYS: dict[str, Callable[..., Any]] = {"action_units": write_toy, "talking_heads": write_talkers, "speech_emotion": write_voices}
+TOYS: dict[str, Callable[..., Any]] = {
+    "action_units": write_toy,
+    "talking_heads": write_talkers,
+    "speech_emotion": write_voices,
+}
 """Family -> function of a root folder, and optionally of the ``scrambled`` groups of people."""
 
 SMOKE = Path(__file__).parents[2] / "params/smoke.yaml"

@@ -38,7 +38,7 @@ class ShownUtterance:
     f0_hz: Array
     """(T,), 0 where unvoiced."""
     histograms: Mapping[str, Array]
-    """Name -> shares in 0..1, drawn with a common scale."""
+    """Name -> shares in 0..1; one name has one scale on the whole sheet."""
 
 
 def utterance_sheet(path: Path, shown: Sequence[ShownUtterance], title: str) -> None:
@@ -49,7 +49,11 @@ def utterance_sheet(path: Path, shown: Sequence[ShownUtterance], title: str) -> 
         shown: rows; the widest sets the width.
         title: one line over the sheet.
     """
-    strips = [(_spectrogram(item.log_mel, item.f0_hz), [_bars(h) for h in item.histograms.values()]) for item in shown]
+    full = {name: max(float(item.histograms[name].max()) for item in shown) for name in shown[0].histograms}
+    strips = [
+        (_spectrogram(item.log_mel, item.f0_hz), [_bars(item.histograms[name], full[name] or 1.0) for name in full])
+        for item in shown
+    ]
     sound_px = max(strip.shape[1] for strip, _ in strips)
     bars_px = max(sum(bars.shape[1] + _BLOCK_GAP_PX for bars in row) for _, row in strips)
     row_px = _CAPTION_PX + _HEIGHT_PX + 8
@@ -59,7 +63,7 @@ def utterance_sheet(path: Path, shown: Sequence[ShownUtterance], title: str) -> 
         write_text(sheet, item.title, _MARGIN_PX, top + 12, RIGHT if item.is_right else WRONG)
         _paste(sheet, strip, _MARGIN_PX, top + _CAPTION_PX)
         left = _MARGIN_PX + sound_px + _BLOCK_GAP_PX
-        for name, bars in zip(item.histograms, row, strict=True):
+        for name, bars in zip(full, row, strict=True):
             write_text(sheet, name, left, top + 12, FAINT)
             _paste(sheet, bars, left, top + _CAPTION_PX)
             left += bars.shape[1] + _BLOCK_GAP_PX
@@ -107,10 +111,10 @@ def _spectrogram(log_mel: Array, f0_hz: Array) -> RGB:
     return picture
 
 
-def _bars(shares: Array) -> RGB:
-    """A histogram; the full height is a share of 0.5, the open-ended bins at both ends are grey."""
+def _bars(shares: Array, full: float) -> RGB:
+    """A histogram; the height is the share ``full``, the open-ended bins at both ends are grey."""
     picture: RGB = np.full((_HEIGHT_PX, len(shares) * _BAR_PX, 3), _GROUND, np.uint8)
-    for i, share in enumerate(np.minimum(shares / 0.5, 1.0)):
+    for i, share in enumerate(shares / full):
         top = round((1.0 - float(share)) * (_HEIGHT_PX - 1))
         colour = FAINT if i in (0, len(shares) - 1) else _BAR
         cv2.rectangle(picture, (i * _BAR_PX, top), ((i + 1) * _BAR_PX - 2, _HEIGHT_PX - 1), colour, -1)

@@ -442,7 +442,7 @@ class SpeechEmotion(Family):
         where = _where(experiment)
         title = f"{experiment.card.key}: {one['subject'].iloc[0]}, an unheard voice, {where}"
         utterance_sheet(folder / "utterances.png", shown, title)
-        seen = "; beside it the histograms that the system sees" if shown[0].histograms else ""
+        seen = "; beside it the histograms that the system sees (grey: open-ended bins)" if shown[0].histograms else ""
         return {
             "utterances.png": "One utterance of each emotion by a speaker whom the system has not heard: log-mel"
             f" spectrogram (0 to 8 kHz) with the pitch over it (white, 50 to 450 Hz){seen}. {where.capitalize()}."
