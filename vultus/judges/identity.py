@@ -26,7 +26,7 @@ from vultus.core.system import Batch
 from vultus.data.splits import Part
 from vultus.judges import AcceptanceTest, Judge, JudgeCard, JudgeFold
 from vultus.judges.blocks import Residual, ViewConfig, in_parts, random_views, some_rows, stem, to_input
-from vultus.losses.contrastive import supervised_contrastive
+from vultus.losses.metric_learning import supervised_contrastive
 from vultus.metrics.verification import auc, eer, pairs
 
 VALIDATION_ROWS, TEST_ROWS = 400, 1000

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from vultus.losses.contrastive import supervised_contrastive
+from vultus.losses.metric_learning import supervised_contrastive
 
 
 def test_example() -> None:
