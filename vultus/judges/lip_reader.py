@@ -146,7 +146,7 @@ class LipReader(Judge):
         films = self._films = _Films(fold, "train", self.config)
         said = fold.units[fold.units["clip_id"].isin(films.clip_id)]
         self.lexicon.copy_(torch.from_numpy(gather_lexicon(said)))
-        self.log_prior.copy_(torch.from_numpy(films.phones.mean(axis=(0, 1)) + 1e-3).log())
+        self.log_prior.copy_(torch.from_numpy(films.phones.mean(axis=(0, 1, 2)) + 1e-3).log())
 
     def phases(self, train: TrainConfig) -> Sequence[Phase]:
         """Eyes with ``train``, then the reading part with the settings of the Config."""

@@ -1,35 +1,29 @@
-"""Losses that place embeddings of one class together and those of others apart."""
+"""Losses that draw pairs together and push all others apart."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
-def supervised_contrastive(embedding: Tensor, label: Tensor, temperature: float) -> Tensor:
-    """Each row must find the rows of its own label among all others of the batch.
+def info_nce(left: Tensor, right: Tensor, scale: Tensor | float) -> Tensor:
+    """Symmetric InfoNCE of N pairs: cross-entropy of finding each one's partner among all, in both directions.
 
-    Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020, eq. 2 (the sum outside the logarithm):
-    ``mean_i mean_{p in P(i)} -log( exp(z_i z_p / t) / sum_{a != i} exp(z_i z_a / t) )``.
-    Example: two equal rows of one label beside one at a right angle to them, t = 1: log(1 + 1/e).
+    ``L = -1/2N sum_i (log softmax_j s l_i.r_j)_i + (log softmax_j s r_i.l_j)_i`` (van den Oord, Li and Vinyals 2018;
+    symmetric as in Radford et al. 2021). Embeddings that are all alike give ln N; orthogonal pairs at scale s give
+    ``ln(1 + (N - 1) exp(-s))``.
 
     Args:
-        embedding: (B, d) of unit length.
-        label: (B,) integers; a row that is alone with its label adds nothing.
-        temperature: t, above 0.
-
-    Returns:
-        scalar, 0 or more; 0 where no two rows share a label.
+        left: (N, d), unit length.
+        right: (N, d), unit length; row i belongs to row i of ``left``.
+        scale: s, the inverse temperature.
 
     Raises:
-        ValueError: shapes do not fit.
+        ValueError: shapes differ.
     """
-    if embedding.ndim != 2 or label.shape != embedding.shape[:1]:
-        raise ValueError(f"expected (B, d) and (B,), got {tuple(embedding.shape)} and {tuple(label.shape)}")
-    others = ~torch.eye(len(label), dtype=torch.bool, device=label.device)
-    same = (label[:, None] == label) & others
-    likeness = embedding @ embedding.T / temperature
-    normaliser = likeness.masked_fill(~others, -torch.inf).logsumexp(dim=1, keepdim=True)
-    per_row = ((normaliser - likeness) * same).sum(dim=1) / same.sum(dim=1).clamp(min=1)
-    counted = same.any(dim=1)
-    return (per_row * counted).sum() / counted.sum().clamp(min=1)
+    if left.ndim != 2 or left.shape != right.shape:
+        raise ValueError(f"left and right must be (N, d) alike, not {tuple(left.shape)} and {tuple(right.shape)}")
+    logits = scale * (left @ right.T)
+    partner = torch.arange(len(left), device=left.device)
+    return (functional.cross_entropy(logits, partner) + functional.cross_entropy(logits.T, partner)) / 2
