@@ -55,11 +55,11 @@ def ssim(generated: Tensor, truth: Tensor) -> Tensor:
     if min(generated.shape[-2:]) < 11:
         raise ValueError(f"the window is 11x11, the pictures are {generated.shape[-2]}x{generated.shape[-1]}")
     value = structural_similarity_index_measure(
-        generated.float(), truth.float(), gaussian_kernel=True, sigma=1.5, kernel_size=11, data_range=1.0,
+        generated.double(), truth.double(), gaussian_kernel=True, sigma=1.5, kernel_size=11, data_range=1.0,
         reduction="none",
     )  # fmt: skip
     assert isinstance(value, Tensor)
-    return value.reshape(len(generated))
+    return value.reshape(len(generated)).float()
 
 
 def _check(generated: Tensor, truth: Tensor) -> None:

@@ -92,8 +92,8 @@ class TalkingConfig:
     aus: tuple[int, ...] = SPEECH_AUS
     """FACS numbers, in the order of the outputs."""
     id_frame: Literal["first", "random", "other_clip"] = "first"
-    """The still picture of a training sequence: its first frame, any frame of the clip, or one of another clip of the
-    person (of the same clip, where there is no other). Test clips start from their first frame."""
+    """The still picture of a training sequence: the first frame of its clip, as of test clips; any frame of the clip; or
+    one of another clip of the person (of the same clip, where there is no other)."""
     steady: bool = False
     """Turn and move all frames of a clip so that eyes and nose stand where they do in its median frame. Sound cannot
     tell where a head moves; talkers of GRID hold still, others do not."""
@@ -186,7 +186,7 @@ class TalkingFold(Fold):
                 _Take(
                     start=start,
                     stop=min(start + length, int(clip.stop)),
-                    identity=self._identity_row(clip, start, rng),
+                    identity=self._identity_row(clip, rng),
                     flip=bool(config.flip and rng.random() < 0.5),
                     gain=tuple(gain.tolist()),
                 )
@@ -264,9 +264,9 @@ class TalkingFold(Fold):
         spans = self.of["train"][["start", "stop"]].itertuples(index=False)
         return np.concatenate([np.arange(start, stop) for start, stop in spans])
 
-    def _identity_row(self, clip: pd.Series, start: int, rng: np.random.Generator) -> int:
+    def _identity_row(self, clip: pd.Series, rng: np.random.Generator) -> int:
         if self.config.id_frame == "first":
-            return start
+            return int(clip.start)
         if self.config.id_frame == "other_clip":
             clips = self.of["train"]
             others = clips[(clips["subject"] == clip.subject) & (clips["clip_id"] != clip.clip_id)]
