@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.systems.toy_faces import write_toy
+from tests.systems.toy_sentences import write_sentences
 from tests.systems.toy_talkers import write_talkers
 from tests.systems.toy_voices import write_voices
 from vultus.core.experiment import Experiment, load_experiment
@@ -16,8 +17,13 @@ TOYS: dict[str, Callable[..., Any]] = {
     "action_units": write_toy,
     "talking_heads": write_talkers,
     "speech_emotion": write_voices,
+    "silent_speech": write_sentences,
 }
 """Family -> function of a root folder, and optionally of the ``scrambled`` groups of people."""
+
+PROTOCOLS = {"silent_speech": ("ssc_lists",)}
+"""Family -> its protocols on the toy data, the first for all but the protocol tests; the others divide people."""
+OF_PEOPLE = ("world", "by_subject_3fold")
 
 SMOKE = Path(__file__).parents[2] / "params/smoke.yaml"
 
@@ -28,7 +34,7 @@ def smoke_experiment(key: str, root: Path) -> Experiment:
     return dataclasses.replace(
         experiment,
         dataset="world",
-        protocol="world",
+        protocol=PROTOCOLS.get(experiment.card.family, OF_PEOPLE)[0],
         tables=root / "data/tables/world/valid",
         features=root / "data/features/world" / experiment.features.name,
         media=root / "data/raw/world",

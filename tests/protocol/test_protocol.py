@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.contract.toys import smoke_experiment
+from tests.contract.toys import OF_PEOPLE, PROTOCOLS, smoke_experiment
 from vultus.core import registry
 from vultus.core.errors import UserError
 from vultus.core.experiment import evaluate, train
@@ -39,8 +39,10 @@ def test_training_and_selection_never_see_test_or_judge_people(
     assert selected[0] == selected[1]
 
 
-@pytest.mark.parametrize("key", SYSTEMS)
-@pytest.mark.parametrize("protocol", ["world", "by_subject_3fold"])
+OWNED = [(key, name) for key in SYSTEMS for name in PROTOCOLS.get(registry.family_of(key), OF_PEOPLE)]
+
+
+@pytest.mark.parametrize(("key", "protocol"), OWNED)
 def test_every_prediction_row_has_one_owner(key: str, protocol: str, roots: dict[str, Path], tmp_path: Path) -> None:
     family = registry.family_of(key)
     experiment = dataclasses.replace(smoke_experiment(key, roots[family]), protocol=protocol)
@@ -51,12 +53,14 @@ def test_every_prediction_row_has_one_owner(key: str, protocol: str, roots: dict
     assert not predictions.duplicated(["clip_id", "frame"]).any()
     folds = registry.family(family).folds(experiment)
     for index, fold in enumerate(folds):
-        assert set(predictions.loc[predictions.fold == index, "subject"]) == set(fold.split.test)  # type: ignore[attr-defined]
+        split = fold.split  # type: ignore[attr-defined]
+        assert set(predictions.loc[predictions.fold == index, split.unit]) == set(split.test)
     rows = read_rows(reports / "results.csv")
     assert set(rows.split_hash) == {"+".join(fold.split_hash for fold in folds)}
     # a part of a number may be of some people only, such as the women
-    assert set(rows.n[~rows.metric.str.contains("/")]) == {predictions.subject.nunique()}
-    assert rows.n.max() == predictions.subject.nunique()
+    n = predictions[split.unit].nunique()
+    assert set(rows.n[~rows.metric.str.contains("/")]) == {n}
+    assert rows.n.max() == n
     inside = rows.dropna(subset=["low", "high"])
     assert ((inside.low <= inside.value) & (inside.value <= inside.high)).all(), inside
     assert set(experiment.card.headline) <= set(rows.metric)

@@ -36,7 +36,7 @@ from vultus.recognition.search import Search, Weighting, phones_of_states
 from vultus.recognition.training import Alignment, MixtureConfig, n_projected, start_mixtures, train_mixtures
 
 if TYPE_CHECKING:
-    from vultus.core.loop import Run
+    from vultus.core.loop import Run, TrainConfig
 
 Array = npt.NDArray[Any]
 LanguageModel = Literal["uniform", "general", "task"]
@@ -200,6 +200,20 @@ class Recogniser(System):
         """Windows (B, 2 r + 1, D) -> log p(frame | state) up to a constant, and log P(state | frame), both (B, S)."""
         raise NotImplementedError
 
+    def feature_phases(self, train: TrainConfig) -> tuple[Phase, ...]:
+        """The training of the auto-encoders, where the features are theirs."""
+        if self.config.features == "dct":
+            return ()
+        settings = dataclasses.replace(
+            train, epochs=self.config.dae_epochs, optimizer="adam", learning_rate=1e-3, weight_decay=0.0,
+            select="ReconstructionError", select_goal="min",
+        )  # fmt: skip
+        return (Phase("features", settings),)
+
+    def phases(self, train: TrainConfig) -> tuple[Phase, ...]:
+        """Auto-encoders, then what scores the frames; the mixtures between them have passes of their own."""
+        return (*self.feature_phases(train), Phase("acoustic", train))
+
     def train_acoustic(self, run: Run) -> None:
         """Train what scores the frames, once they are aligned; the mixtures need no more."""
 
@@ -233,12 +247,9 @@ class Recogniser(System):
         """Features, alignment, acoustic scores, and the weighing of the search on the validation list."""
         fold = run.fold
         assert isinstance(fold, SpeechFold)
-        if self.config.features != "dct" and "feature" not in fold.streams:
-            settings = dataclasses.replace(
-                run.train, epochs=self.config.dae_epochs, optimizer="adam", learning_rate=1e-3, weight_decay=0.0,
-                select="ReconstructionError", select_goal="min",
-            )  # fmt: skip
-            run.train_phase(self, Phase("features", settings))
+        if "feature" not in fold.streams:
+            for phase in self.feature_phases(run.train):
+                run.train_phase(self, phase)
         self.prepare(fold)
         started, values = time.perf_counter(), list[float]()
 

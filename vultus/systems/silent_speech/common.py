@@ -269,11 +269,24 @@ class SilentSpeech(Family):
             paper_value=paper.get(metric, NAN),
         )
 
+    def charts(self, evaluation: Evaluation, experiment: Experiment, folder: Path) -> dict[str, str]:
+        """How far the alignment misses the exact beginnings of phones, over the whole test list."""
+        errors = np.concatenate([np.asarray(e, float) for e in evaluation.predictions["start_error_ms"]])
+        if not len(errors):
+            return {}
+        where = _where(experiment)
+        title = f"{experiment.card.key}: beginnings of phones, {where}"
+        _write(folder / "alignment.png", error_histogram(errors, title))
+        return {
+            "alignment.png": "How far the forced alignment puts the beginnings of phones from their exact times, over"
+            f" the test list. {where.capitalize()}."
+        }
+
     def pictures(self, system: System, fold: Fold, experiment: Experiment, folder: Path) -> dict[str, str]:
-        """Recognised sentences, pictures under their aligned phones, and errors of the phones' beginnings."""
+        """Recognised sentences, and pictures under their aligned phones."""
         assert isinstance(fold, SessionFold)
         assert isinstance(system, Recogniser)
-        where = f"a synthetic speaker ({experiment.dataset})" if experiment.synthetic else experiment.dataset
+        where = _where(experiment)
         shown = fold.utterances["test"][:12]
         recognised = system.recognise(fold, shown)
         key, captions = experiment.card.key, {}
@@ -285,16 +298,6 @@ class SilentSpeech(Family):
             "The first sentences of the test list: above as spoken, below as recognised with the"
             f" {fold.config.lm} language model (red: substituted, inserted; struck: deleted). {where.capitalize()}."
         )
-        errors = [start_errors_ms(r.aligned, u.phone_units) for u, r in zip(shown, recognised, strict=True)]
-        if any(map(len, errors)):
-            _write(
-                folder / "alignment.png",
-                error_histogram(np.concatenate(errors), f"{key}: beginnings of phones, {where}"),
-            )
-            captions["alignment.png"] = (
-                "How far the forced alignment puts the beginnings of phones from their exact times, in the first"
-                f" sentences of the test list. {where.capitalize()}."
-            )
         at = next((i for i, r in enumerate(recognised) if r.aligned), None)
         if at is not None and "feature" not in fold.streams:
             one, rows = shown[at], slice(shown[at].start, shown[at].stop)
@@ -309,6 +312,10 @@ class SilentSpeech(Family):
                 f" forced alignment puts there (above) and the exact ones (below). {where.capitalize()}."
             )
         return captions
+
+
+def _where(experiment: Experiment) -> str:
+    return f"a synthetic speaker ({experiment.dataset})" if experiment.synthetic else experiment.dataset
 
 
 def _write(path: Path, sheet: Array) -> None:

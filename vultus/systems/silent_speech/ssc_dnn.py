@@ -78,7 +78,7 @@ class SscDnn(Recogniser):
 
     def train_acoustic(self, run: Run) -> None:
         """Train the network on the mixtures' alignment, and once more on its own where that is asked for."""
-        run.train_phase(self, Phase("dnn", run.train))
+        run.train_phase(self, Phase("acoustic", run.train))
         if self.config.realign_with_dnn:
             assert isinstance(run.fold, SpeechFold)
             self._realign(run.fold)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vultus.core.loop import TrainConfig
 from vultus.core.registry import Card, register
+from vultus.core.system import Batch
 from vultus.recognition.recogniser import Recogniser, SpeechConfig
 from vultus.systems.silent_speech.common import HEADLINE, PROTOCOL
 
@@ -36,6 +37,13 @@ class SscGmm(Recogniser):
         """See `Recogniser.acoustic`."""
         log_likelihood = self.mixture_scores(window)
         return log_likelihood, (log_likelihood + self.log_prior).log_softmax(dim=1)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Negative log-likelihood of the frame under its aligned state: what a pass of the training lowers."""
+        if "window" not in batch:
+            return super().losses(batch)
+        log_likelihood = self.mixture_scores(batch["window"])
+        return {"negative_log_likelihood": -log_likelihood.gather(1, batch["state"][:, None]).mean()}
 
 
 CARD = register(
