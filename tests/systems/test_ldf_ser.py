@@ -134,6 +134,8 @@ def test_c_is_chosen_by_leaving_out_training_speakers(experiment: Experiment, tm
     candidates = (10.0, 0.003, 0.3)
     changed = with_changes(experiment, c_values=candidates, blocks=("slope",))
     fold = folds(changed)[0]
+    wrong = fold.rows["train"][::3]  # so that the candidates differ
+    fold.utterances.label[wrong] = np.random.default_rng(0).permutation(fold.utterances.label[wrong])
     run = Run(fold, changed.train, changed.seed, tmp_path, History())
     changed.build().fit(run)
     x, label, speaker = fold.vectors("train")
