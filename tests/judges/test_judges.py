@@ -98,6 +98,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     judges.TABLES.mkdir(parents=True)
     table = pd.DataFrame([*clips, {**clips[0], "clip_id": "b-without-a-face", "subject": "j99"}])
     table.to_parquet(judges.TABLES / "clips.parquet")
+    pd.DataFrame({"clip_id": ["b0"], "tier": ["word"]}).to_parquet(judges.TABLES / "units.parquet")
     build_store(judges.FACES, clips, _draw, lambda clip: clip["clip_id"], jobs=1)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"seed": 1, "judges": {"brightness": {}}}))
     monkeypatch.setattr(judges, "get", lambda name: CARD)

@@ -103,8 +103,9 @@ class JudgeFold(Fold):
         self.units = pd.DataFrame({"clip_id": []}) if units is None else units
         (self.split,) = splits.protocol("judging", self.table)
         self.name, self.split_hash, self.store, self.seed = self.split.name, self.split.hash, store, seed
-        hashes = ",".join(store.clips["content_hash"].astype(str))
-        self.fingerprint = hashlib.sha256(f"{hashes};{self.split_hash};{','.join(kinds)}".encode()).hexdigest()[:16]
+        said = self.units[self.units["clip_id"].isin(self.table["clip_id"])]
+        facts = (store.clips["content_hash"].to_csv(), self.table.to_csv(), said.to_csv(), self.split_hash)
+        self.fingerprint = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
     def clips(self, part: splits.Part) -> pd.DataFrame:
         """Rows of the table of clips of a part's people, with ``start`` and ``stop``: their rows of the store."""
