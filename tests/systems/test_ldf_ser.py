@@ -134,8 +134,9 @@ def test_c_is_chosen_by_leaving_out_training_speakers(experiment: Experiment, tm
     candidates = (10.0, 0.003, 0.3)
     changed = with_changes(experiment, c_values=candidates, blocks=("slope",))
     fold = folds(changed)[0]
-    wrong = fold.rows["train"][::3]  # so that the candidates differ
-    fold.utterances.label[wrong] = np.random.default_rng(0).permutation(fold.utterances.label[wrong])
+    label, wrong = fold.utterances.label.copy(), fold.rows["train"][::3]  # wrong ones, so that the candidates differ
+    label[wrong] = np.random.default_rng(0).permutation(label[wrong])
+    fold.utterances = dataclasses.replace(fold.utterances, label=label)
     run = Run(fold, changed.train, changed.seed, tmp_path, History())
     changed.build().fit(run)
     x, label, speaker = fold.vectors("train")
