@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.systems.toy_domains import write_domains
 from tests.systems.toy_faces import write_toy
 from tests.systems.toy_sentences import write_sentences
 from tests.systems.toy_talkers import write_talkers
@@ -18,10 +19,11 @@ TOYS: dict[str, Callable[..., Any]] = {
     "talking_heads": write_talkers,
     "speech_emotion": write_voices,
     "silent_speech": write_sentences,
+    "adaptation": write_domains,
 }
 """Family -> function of a root folder, and optionally of the ``scrambled`` groups of people."""
 
-PROTOCOLS = {"silent_speech": ("ssc_lists",)}
+PROTOCOLS = {"silent_speech": ("ssc_lists",), "adaptation": ("transfers",)}
 """Family -> its protocols on the toy data, the first for all but the protocol tests; the others divide people."""
 OF_PEOPLE = ("world", "by_subject_3fold")
 

@@ -50,7 +50,7 @@ def test_every_prediction_row_has_one_owner(key: str, protocol: str, roots: dict
     train(experiment, models, tmp_path / "checkpoints")
     evaluate(experiment, models, reports)
     predictions = pd.read_parquet(reports / "predictions.parquet")
-    assert not predictions.duplicated(["clip_id", "frame"]).any()
+    assert not predictions.duplicated(["clip_id", "frame"]).any()  # so no toy data lets two transfers share a target
     folds = registry.family(family).folds(experiment)
     for index, fold in enumerate(folds):
         split = fold.split  # type: ignore[attr-defined]

@@ -30,6 +30,8 @@ FACE_SIDE = 1.3
 """Side of the face's square as a share of the larger side of the landmarks' box."""
 FACE_RAISE = 0.1
 """How far the square's centre lies above the box's, as a share of the box's height: brows and forehead move too."""
+HOG_CELL_PX = 8
+HOG_BINS = 9
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,16 @@ class PicturesConfig:
     """``face``: a square around the annotated landmarks, in place of the whole picture."""
     per_clip: int = 1
     """Pictures of a clip, evenly spaced; with ``face`` among the frames that have landmarks."""
+    describe: Literal["none", "hog"] = "none"
+    """``hog``: beside the picture its histograms of oriented gradients, an encoder that needs no training."""
 
     def __post_init__(self) -> None:
         if self.size_px < 16:
             raise ValueError(f"size_px must be at least 16, not {self.size_px}")
         if self.per_clip < 1:
             raise ValueError(f"per_clip must be at least 1, not {self.per_clip}")
+        if self.describe == "hog" and self.size_px % HOG_CELL_PX:
+            raise ValueError(f"size_px must be a multiple of {HOG_CELL_PX} for hog, not {self.size_px}")
 
 
 def build_pictures(
@@ -101,7 +107,8 @@ class TakePictures:
 
     def key(self, clip: Clip) -> str:
         """Content hash of all that the clip's rows depend on."""
-        parts = [clip["domain"], clip[self.config.label], clip["subject"], self.config.size_px, self.config.per_clip]
+        settings = self.config.size_px, self.config.per_clip, self.config.describe
+        parts = [clip["domain"], clip[self.config.label], clip["subject"], *settings]
         if clip["feature_file"] is not None:
             return content_hash(*parts, file_hash(self.root / str(clip["feature_file"])), clip["feature_row"])
         landmarks = table_hash(self._landmarks(clip)) if self.config.cut == "face" else None
@@ -122,7 +129,10 @@ class TakePictures:
             cv2.resize(cut_square(rgb, boxes[index]) if boxes else rgb, size, interpolation=cv2.INTER_AREA)
             for index, _, rgb in read_frames(self.root / str(clip["video"]), chosen)
         ]
-        return ClipArrays(self._rows(clip, chosen), {"picture": np.stack(pictures)})
+        arrays = {"picture": np.stack(pictures)}
+        if self.config.describe == "hog":
+            arrays["feature"] = np.stack([gradient_histograms(rgb) for rgb in pictures])
+        return ClipArrays(self._rows(clip, chosen), arrays)
 
     def _rows(self, clip: Clip, frames: Sequence[int]) -> pd.DataFrame:
         about = {"domain": clip["domain"], "label": clip[self.config.label], "subject": clip["subject"]}
@@ -169,3 +179,17 @@ def cut_square(rgb: RGB, square: tuple[float, float, float]) -> RGB:
     rows = np.clip(np.arange(top, top + n), 0, height - 1)
     columns = np.clip(np.arange(left, left + n), 0, width - 1)
     return rgb[rows[:, None], columns]
+
+
+def gradient_histograms(rgb: RGB) -> npt.NDArray[np.float32]:
+    """Histograms of oriented gradients (Dalal and Triggs 2005) of a square picture, in blocks of 2x2 cells of 8 px.
+
+    Args:
+        rgb: (S, S, 3), S a multiple of 8.
+
+    Returns:
+        ((S / 8 - 1)^2 * 36,) float32, 0..1.
+    """
+    side, cell, block = rgb.shape[0], (HOG_CELL_PX,) * 2, (2 * HOG_CELL_PX,) * 2
+    hog = cv2.HOGDescriptor((side, side), block, cell, cell, HOG_BINS)
+    return np.asarray(hog.compute(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)), np.float32).ravel()

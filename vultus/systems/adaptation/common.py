@@ -152,8 +152,11 @@ class DomainFold(Fold):
     def __init__(self, store: Store, transfer: splits.Transfer, config: DomainConfig, seed: int) -> None:
         self.transfer, self.split, self.config, self.seed = transfer, transfer.split, config, seed
         self.name, self.split_hash = transfer.name, transfer.split.hash
-        self.input: Literal["picture", "feature"] = "feature" if "feature" in store.meta["arrays"] else "picture"
+        self.input: Literal["picture", "feature"] = "feature" if config.backbone == "mlp" else "picture"
+        if self.input not in store.meta["arrays"]:
+            raise UserError(f"{store.folder} holds no {self.input}s, which config.backbone {config.backbone!r} takes")
         self._stored = store[self.input]
+        self._pictures = store["picture"] if "picture" in store.meta["arrays"] else None
         self.items = store.rows.drop(columns="label")
         domain = self.items["domain"].to_numpy()
         self.rows: dict[Domain, Array] = {
@@ -173,10 +176,6 @@ class DomainFold(Fold):
         config, shape = self.config, self._stored.shape
         if len(self.classes) != config.classes:
             raise UserError(f"config.classes is {config.classes}, but {folder} has {len(self.classes)} classes")
-        if (self.input == "feature") != (config.backbone == "mlp"):
-            raise UserError(
-                f"{folder} holds a {self.input} an item; config.backbone {config.backbone!r} does not take it"
-            )
         if self.input == "feature" and shape[1] != config.features:
             raise UserError(f"config.features is {config.features}, but {folder} holds {shape[1]} features an item")
         if self.input == "picture" and shape[1] < config.image_px:
@@ -259,15 +258,9 @@ class DomainFold(Fold):
         top, left = (round(share * (self._stored.shape[1] - size)) for share in place)
         return normalised(np.asarray(self._stored[rows, top : top + size, left : left + size]))
 
-    def pictures(self, rows: Array) -> npt.NDArray[np.uint8]:
-        """(N, S, S, 3) stored pictures of store rows.
-
-        Raises:
-            ValueError: the store holds features.
-        """
-        if self.input == "feature":
-            raise ValueError("the store holds features and no pictures")
-        return np.asarray(self._stored[rows])
+    def pictures(self, rows: Array) -> npt.NDArray[np.uint8] | None:
+        """(N, S, S, 3) stored pictures of store rows; None where the data set brings features alone."""
+        return None if self._pictures is None else np.asarray(self._pictures[rows])
 
     def answers(self, system: System, domain: Domain, batch_size: int) -> Prediction:
         """The system's predictions for all items of a domain, on the CPU."""
