@@ -79,7 +79,8 @@ class Config:
     """Largest change of speed of a teaching clip, natural logarithm."""
     input_noise: float = 0.1
     """Standard deviation of the noise on what the reading part is told."""
-    read_epochs: int = 60
+    read_epochs: int = 20
+    """Each with the steps of an epoch of ``train``."""
     read_batch_size: int = 16
     read_learning_rate: float = 3e-3
     prior_power: float = 0.3
@@ -155,7 +156,6 @@ class LipReader(Judge):
             epochs=self.config.read_epochs,
             batch_size=self.config.read_batch_size,
             learning_rate=self.config.read_learning_rate,
-            steps_per_epoch=0,
             validate_every=self.config.read_epochs,
         )
         return Phase("see", train), Phase("read", read)
