@@ -92,11 +92,11 @@ class TalkingConfig:
     aus: tuple[int, ...] = SPEECH_AUS
     """FACS numbers, in the order of the outputs."""
     id_frame: Literal["first", "random", "other_clip"] = "first"
-    """The still picture of a training sequence: the first frame of its clip, as of test clips; any frame of the clip; or
-    one of another clip of the person (of the same clip, where there is no other)."""
+    """The still picture of a training sequence: the first frame of its clip, as of test clips; any frame of the clip;
+    or one of another clip of the person (of the same clip, where there is no other)."""
     steady: bool = False
     """Turn and move all frames of a clip so that eyes and nose stand where they do in its median frame. Sound cannot
-    tell where a head moves; talkers of GRID hold still, others do not."""
+    tell where a head moves; talkers of GRID hold still, others do not. Clips are measured as they are trained."""
     flip: bool = True
     """Mirror half of the training sequences."""
     colour_jitter: float = 0.1
