@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,12 +31,8 @@ def read_archive(path: Path) -> Iterator[tuple[str, Array]]:
     Raises:
         UserError: the file is missing, cut off, or no binary archive of matrices.
     """
-    try:
-        with path.open("rb") as file:
-            while name := _name(file, path):
-                yield name, _matrix(file, path)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: restore the archive") from None
+    for name, offset in entries(path):
+        yield name, read_at(path, offset)
 
 
 def read_matrix(path: Path, index: int) -> Array:
@@ -44,11 +41,31 @@ def read_matrix(path: Path, index: int) -> Array:
     Raises:
         UserError: see `read_archive`; or the archive has fewer.
     """
-    count = 0
-    for count, (_, matrix) in enumerate(read_archive(path), start=1):
-        if count == index + 1:
-            return matrix
-    raise UserError(f"{path} has {count} matrices and none at position {index}")
+    found = entries(path)
+    if index not in range(len(found)):
+        raise UserError(f"{path} has {len(found)} matrices and none at position {index}")
+    return read_at(path, found[index][1])
+
+
+def entries(path: Path) -> tuple[tuple[str, int], ...]:
+    """Name and byte offset (behind the name) of each matrix; an archive is read through once in a process.
+
+    Raises:
+        UserError: see `read_archive`.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is missing: restore the archive")
+    return _entries(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _entries(path: Path, _: int) -> tuple[tuple[str, int], ...]:
+    found = []
+    with path.open("rb") as file:
+        while name := _name(file, path):
+            found.append((name, file.tell()))
+            _matrix(file, path)
+    return tuple(found)
 
 
 def read_at(path: Path, offset: int) -> Array:

@@ -26,6 +26,9 @@ PHONE_ID: Mapping[str, int] = {phone: index for index, phone in enumerate(PHONES
 STATES_PER_PHONE = 3
 N_STATES = STATES_PER_PHONE * len(PHONES)
 
+ENGLISH = Path(__file__).with_name("english.txt")
+"""A small dictionary of common words, written for this project."""
+
 Pronunciation = tuple[str, ...]
 Unit = tuple[str, float, float]
 """Label, start and end in seconds."""

@@ -80,7 +80,7 @@ class SpeechConfig:
     general_text: str = "domain_a.txt"
     """Sentences of another domain."""
     dictionary: str = "lexicon.txt"
-    """Pronunciations of words that the training list never says; empty for none."""
+    """Pronunciations of words that the training list never says; empty for the few words of `lexicon.ENGLISH`."""
     beam: float = 14.0
     max_active: int = 3000
     acoustic_scales: tuple[float, ...] = (0.05, 0.1, 0.2, 0.35, 0.6)

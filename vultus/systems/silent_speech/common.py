@@ -38,7 +38,7 @@ from vultus.data.stores import Store, open_store
 from vultus.metrics.bootstrap import interval, resample
 from vultus.metrics.wer import COUNTS, word_errors
 from vultus.recognition.language_model import NGram, read_text, train_ngram, uniform
-from vultus.recognition.lexicon import SILENCE, Lexicon, Unit, merge, observe, read_dictionary
+from vultus.recognition.lexicon import ENGLISH, SILENCE, Lexicon, Unit, merge, observe, read_dictionary
 from vultus.recognition.recogniser import LanguageModel, Recogniser, SpeechConfig, SpeechFold, Utterance
 from vultus.recognition.sheets import error_histogram, sentence_sheet, strip_sheet
 
@@ -77,7 +77,8 @@ class SessionFold(SpeechFold):
         times = store.rows["time_s"].to_numpy()[first.start : first.stop]
         self.rate_hz = round((len(times) - 1) / float(times[-1] - times[0]), 3)
         self._order: tuple[int, Array] = (-1, np.empty(0, np.int64))
-        texts = [self.text_path(name).read_bytes() for name in self._text_names() if self.text_path(name).is_file()]
+        names = (config.task_text, config.general_text, config.dictionary)
+        texts = [path.read_bytes() for path in map(self.text_path, names) if path.is_file()]
         hashes = ",".join(store.clips["content_hash"].astype(str)).encode() + b"".join(texts)
         spoken_words = ";".join(
             f"{u.session} {' '.join(u.words)}" for part in splits.PARTS for u in self.utterances[part]
@@ -85,19 +86,14 @@ class SessionFold(SpeechFold):
         self.fingerprint = hashlib.sha256(hashes + f"{spoken_words};{split.hash}".encode()).hexdigest()[:16]
 
     def text_path(self, name: str) -> Path:
-        """A text file of the data set."""
-        return self.store.folder / "text" / name
-
-    def _text_names(self) -> tuple[str, ...]:
-        config = self.config
-        return tuple(name for name in (config.task_text, config.general_text, config.dictionary) if name)
+        """A text file of the data set; without a name the package's dictionary."""
+        return self.store.folder / "text" / name if name else ENGLISH
 
     @cached_property
     def lexicon(self) -> Lexicon:
         """Pronunciations heard in the training list, and the dictionary's for all other words."""
         heard = observe((u.word_units, u.phone_units) for u in self.utterances["train"])
-        dictionary = read_dictionary(self.text_path(self.config.dictionary)) if self.config.dictionary else None
-        return merge(heard, dictionary)
+        return merge(heard, read_dictionary(self.text_path(self.config.dictionary)))
 
     def sentences(self, lm: LanguageModel) -> list[tuple[str, ...]]:
         """The text that a language model is estimated from."""
