@@ -25,6 +25,7 @@ def test_embeddings_have_unit_length_and_do_not_depend_on_the_batch(judge: Ident
     assert embedding.shape == (5, 8)
     assert np.allclose(np.linalg.norm(embedding, axis=1), 1, atol=1e-5)
     assert np.allclose(judge.embed(face[3:4]), embedding[3:4], atol=1e-5)
+    assert np.allclose(judge.embed(face[:, :, ::-1]), embedding, atol=1e-5)
 
 
 def test_a_batch_holds_several_people_in_several_clips(judge: IdentityJudge, people: JudgeFold) -> None:

@@ -108,6 +108,8 @@ class IdentityJudge(Judge):
     def embed(self, face: npt.NDArray[np.uint8] | Tensor) -> npt.NDArray[np.float32]:
         """Vectors of unit length; the likeness of two faces is the product of theirs, -1..1.
 
+        A face and its mirror image are one person: their embeddings are added before the length is made one.
+
         Args:
             face: (N, S, S, 3) uint8 RGB, cut out as in the store ``faces``; any S.
 
@@ -117,8 +119,12 @@ class IdentityJudge(Judge):
         Raises:
             ValueError: another shape or type.
         """
-        (embedding,) = in_parts(self.network, face, self.config.image_px)
-        return np.asarray(embedding.numpy())
+        faces = np.asarray(face)
+        (seen,), (mirrored,) = (
+            in_parts(self.network, np.ascontiguousarray(side), self.config.image_px)
+            for side in (faces, faces[:, :, ::-1])
+        )
+        return np.asarray(functional.normalize(seen + mirrored, dim=1).numpy())
 
     def validation(self, fold: JudgeFold) -> dict[str, float]:
         """AUC and EER of pairs of frames from different clips."""
