@@ -97,7 +97,7 @@ def test_actions_that_are_not_coded_teach_nothing(fold: JudgeFold) -> None:
     judge.begin_phase(Phase("see", TRAIN))
     batch = judge.teach(fold, generator(1, "batch"), 4)
     assert not batch["actions"].isfinite().all()
-    torch.stack(list(judge.losses(batch).values())).sum().backward()
+    torch.stack(list(judge.losses(batch).values())).sum().backward()  # type: ignore[no-untyped-call]
     assert judge.eyes.actions.bias.grad is not None
     assert float(judge.eyes.actions.bias.grad[-1]) == 0.0  # AU 28
     assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in judge.eyes.parameters())

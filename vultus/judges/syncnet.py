@@ -61,10 +61,11 @@ class Config:
     """Channels of the first convolutions; doubled twice."""
     embedding: int = 64
     dropout: float = 0.2
-    windows_of_clip: int = 16
+    windows_of_clip: int = 32
     """Windows that one clip gives to the half of a batch which comes from few clips."""
-    gap_frames: int = 3
-    """Smallest distance between two windows of one clip in a batch."""
+    gap_frames: int = 1
+    """Smallest distance between two windows of one clip in a batch. Neighbours teach the exact frame: with a gap of 3,
+    fewer planted offsets of validation people were found to the frame (0.86 against 0.96 after 400 steps)."""
     loudness: float = 2.0
     """Largest random change of a teaching window's log energy."""
     sound_noise: float = 0.1
@@ -324,7 +325,7 @@ CARD = JudgeCard(
     judge=SyncNet,
     config=Config,
     train=TrainConfig(
-        epochs=6, batch_size=128, steps_per_epoch=200, optimizer="adamw", learning_rate=2e-3, momentum=0.9,
+        epochs=5, batch_size=128, steps_per_epoch=200, optimizer="adamw", learning_rate=2e-3, momentum=0.9,
         weight_decay=0.01, schedule="cosine", decay_factor=0.02, warmup_steps=20, clip_norm=5.0, channels_last=True,
     ),
     question="Do the lips go with the sound, and if not, by how many frames are they off?",
