@@ -7,6 +7,8 @@ import pytest
 
 from vultus.audio.clock import n_video_frames, sync_windows
 from vultus.audio.features import AudioConfig, compute_features
+from vultus.audio.local_dynamics import LocalDynamics, local_dynamics
+from vultus.audio.prosody import Tracks
 from vultus.audio.spectra import sync_mel
 from vultus.data.media import read_audio
 
@@ -72,3 +74,18 @@ def test_both_trackers_agree_on_recorded_digits(real: Path) -> None:
         differences.append(np.abs(12 * np.log2(fast[both] / slow[both])))
     gross_errors = (np.concatenate(differences) > 1).mean()
     assert gross_errors < 0.1
+
+
+def test_pitch_of_aroused_speech_moves_faster(real: Path) -> None:
+    """One speaker of the Berlin database, one sentence: happiness and anger against neutral."""
+
+    def share_of_fast_movements(name: str) -> float:
+        heard = compute_features(read_audio(real / "speech_emotion" / "emodb_2s" / name), AudioConfig())
+        tracks = Tracks(heard.f0_hz, heard.voicing, heard.energy_db, heard.zero_crossings, heard.mfcc[:, :13])
+        vector = local_dynamics(tracks.without_silence(), LocalDynamics(blocks=("ldp",)))
+        assert vector.sum() == pytest.approx(1.0, abs=1e-5)
+        return float(vector[:7].sum() + vector[15:].sum())  # beyond 24 st/s
+
+    happy, angry, neutral = (share_of_fast_movements(f"03a01{letter}.wav") for letter in ("Fa", "Wa", "Nc"))
+    assert neutral < angry
+    assert neutral < happy

@@ -178,3 +178,11 @@ def test_mfcc_from_starts_of_silence_is_finite() -> None:
     rows = spectra.mfcc_from_starts(np.zeros(1600, np.float32))
     assert rows[:, 0] == pytest.approx(np.log(np.finfo(float).eps))
     assert np.isfinite(rows).all()
+
+
+@pytest.mark.parametrize("frequency_hz", [200.0, 1000.0])
+def test_a_tone_crosses_zero_twice_a_period(frequency_hz: float) -> None:
+    rate = spectra.zero_crossing_rate(tone(frequency_hz))
+    assert rate.shape == (101,)
+    np.testing.assert_allclose(rate[2:-2], 2 * frequency_hz / RATE, atol=1.5 / 400)
+    assert not spectra.zero_crossing_rate(np.zeros(800, np.float32)).any()

@@ -54,6 +54,7 @@ def test_store_holds_features_on_the_video_clock(tmp_path: Path) -> None:
     assert [store.clip(c).stop - store.clip(c).start for c in "abc"] == [300, 100, 100]
     assert store["log_mel"].shape == (500, 80)
     assert store["mfcc"].shape == (500, 39)
+    assert store["voicing"].shape == store["zero_crossings"].shape == store["energy_db"].shape == (500,)
     assert np.median(store["f0_hz"][store.clip("a")]) == pytest.approx(110, abs=1)
     assert np.median(store["f0_hz"][store.clip("b")]) == pytest.approx(220, abs=2)
     np.testing.assert_array_equal(store["f0_hz"][store.clip("b")], store["f0_hz"][store.clip("c")])
