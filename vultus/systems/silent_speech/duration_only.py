@@ -35,8 +35,10 @@ class Config(SpeechConfig):
     mono_passes: int = 0
     lda_passes: int = 0
     gaussians: int = 1
-    acoustic_scales: tuple[float, ...] = (0.1, 0.3, 1.0)
-    word_costs: tuple[float, ...] = (-6.0, -3.0, 0.0, 3.0)
+    acoustic_scales: tuple[float, ...] = (0.3,)
+    word_costs: tuple[float, ...] = (-4.0, 0.0, 4.0)
+    max_active: int = 500
+    """Little tells the paths apart, so that nearly all of them would be followed."""
 
 
 class DurationOnly(Recogniser):
