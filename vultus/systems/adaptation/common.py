@@ -38,6 +38,7 @@ from vultus.core.seeds import generator
 from vultus.core.system import Batch, Evaluation, Family, Fold, Phase, System
 from vultus.data import splits
 from vultus.data.stores import Store, open_store
+from vultus.face.overlay import INK, PAPER, RIGHT, WRONG, grid
 from vultus.losses.domain import entropy
 from vultus.metrics.bootstrap import interval, resample
 from vultus.metrics.calibration import ece, reliability
@@ -431,8 +432,72 @@ class Adaptation(Family):
         return Evaluation(ordered, rows, metrics, replicates, warnings)
 
     def pictures(self, system: System, fold: Fold, experiment: Experiment, folder: Path) -> dict[str, str]:
-        """Items of both domains with the decisions."""
-        return {}
+        """Items of both domains with the decisions on the first transfer, and the confusion of each transfer."""
+        assert isinstance(fold, DomainFold)
+        where = "synthetic people" if experiment.synthetic else experiment.dataset
+        captions = {}
+        shown = _shown(fold)
+        faces = {domain: fold.pictures(rows) for domain, rows in shown.items()}
+        if faces["source"] is not None and faces["target"] is not None:
+            answer = fold.answers(system, "target", experiment.train.batch_size)
+            decision = np.array(fold.classes)[answer.probability.argmax(dim=1).numpy()]
+            with fold.labels.opened() as labels:
+                truth = np.array(fold.classes)[labels.read()]
+            at = np.searchsorted(fold.rows["target"], shown["target"])
+            named = fold.classes[: len(shown["source"])]
+            texts = [
+                [(f"{fold.transfer.source}: {name}"[:_LETTERS], INK) for name in named],
+                [(decision[k][:_LETTERS], RIGHT if decision[k] == truth[k] else WRONG) for k in at],
+            ]
+            tiles = [[_tile(face) for face in rows] for rows in (faces["source"], faces["target"])]
+            sheet = grid(tiles, texts, f"{experiment.card.key}: {fold.name}, {where}")
+            cv2.imwrite(str(folder / "domains.png"), sheet[..., ::-1])
+            captions["domains.png"] = (
+                f"Above, items of the labelled domain {fold.transfer.source}, one of each class; below, items of"
+                f" {fold.transfer.target}, whose labels were never seen, with the decision (green: right, red: wrong)."
+                f" {where.capitalize()}."
+            )
+        # The other result files of the system lie beside the folder of its pictures.
+        predictions = pd.read_parquet(folder.parent / "predictions.parquet")
+        cells, names = [], []
+        for name, part in predictions.groupby("transfer", sort=False):
+            label, decision = (np.searchsorted(fold.classes, part[column]) for column in ("label", "decision"))
+            cells.append(_confusion_tile(class_confusion(decision, label, len(fold.classes))[0]))
+            names.append((f"{name}  {float((label == decision).mean()):.2f}", INK))
+        half = -(-len(cells) // 2)
+        blank = np.full_like(cells[0], PAPER[0])
+        cells, names = cells + [blank] * (2 * half - len(cells)), names + [("", INK)] * (2 * half - len(names))
+        title = f"{experiment.card.key}: confusion, {where}"
+        sheet = grid([cells[:half], cells[half:]], [names[:half], names[half:]], title)
+        cv2.imwrite(str(folder / "confusion.png"), sheet[..., ::-1])
+        captions["confusion.png"] = (
+            f"Confusion on the target of each transfer, with its accuracy: a row a class ({', '.join(fold.classes)}), a"
+            f" column an answer, dark where often. {where.capitalize()}."
+        )
+        return captions
+
+
+_TILE_PX = 112
+_LETTERS = 18
+
+
+def _shown(fold: DomainFold) -> dict[Domain, Array]:
+    """Store rows of the sheet: the first source item of each class, and as many target items, evenly spaced."""
+    first = [int(np.flatnonzero(fold.source_label == c)[0]) for c in range(len(fold.classes))][:8]
+    spaced = np.linspace(0, len(fold.rows["target"]) - 1, len(first)).astype(int)
+    return {"source": fold.rows["source"][first], "target": fold.rows["target"][spaced]}
+
+
+def _tile(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return np.asarray(cv2.resize(picture, (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def _confusion_tile(counts: Array) -> npt.NDArray[np.uint8]:
+    """Confusion counts (C, C), rows brought to sum 1, as a picture: white 0, dark blue 1."""
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = max(1, 2 * _TILE_PX // len(counts))
+    large = np.kron(share, np.ones((side, side)))[..., None]
+    return np.asarray(np.round(np.array(PAPER) * (1 - large) + np.array((20, 40, 110)) * large), np.uint8)
 
 
 def target_facts(part: pd.DataFrame) -> dict[str, Array]:
