@@ -43,12 +43,12 @@ class Config:
     width: int = 48
     """Channels after the stem."""
     hidden: int = 96
-    dropout: float = 0.3
+    dropout: float = 0.2
     intensity_weight: float = 1.0
     """Of the action unit intensities, against the cross-entropy of the emotion."""
     views: ViewConfig = field(
         default_factory=lambda: ViewConfig(
-            turn_rad=0.15, scale=0.1, shift=0.04, light=0.25, blur_px=1.0, noise=0.04, patch=0.2
+            turn_rad=0.12, scale=0.08, shift=0.03, light=0.2, blur_px=0.8, noise=0.03, patch=0.15
         )
     )
 
@@ -182,7 +182,7 @@ CARD = JudgeCard(
     judge=EmotionJudge,
     config=Config,
     train=TrainConfig(
-        epochs=4, steps_per_epoch=200, batch_size=32, optimizer="adamw", learning_rate=1.5e-3, weight_decay=0.05,
+        epochs=5, steps_per_epoch=300, batch_size=32, optimizer="adamw", learning_rate=1.5e-3, weight_decay=0.05,
         schedule="cosine", decay_factor=0.02, warmup_steps=30, precision="bf16-mixed", channels_last=True,
     ),
     question="Which acted expression does this face show?",
