@@ -72,11 +72,12 @@ def test_rules_of_the_competition(rule: str, label: list[int], wins: list[bool])
 def test_calibration_takes_over_confidence_away() -> None:
     """A student that multiplies its logits by ten is as confident as before once both have one mean confidence."""
     torch.manual_seed(0)
-    teacher, student = torch.randn(64, 5), torch.randn(64, 5)
+    teacher = 2 * torch.randn(64, 5)
+    student = teacher + torch.randn(64, 5)
     plain = compete(teacher, student, "calibrated", may_win=True).student_wins
     loud = compete(teacher, 10 * student, "calibrated", may_win=True).student_wins
     assert float((plain == loud).float().mean()) > 0.95
-    assert compete(teacher, 10 * student, "confidence", may_win=True).student_wins.float().mean() > 0.9
+    assert compete(teacher, 10 * student, "confidence", may_win=True).student_wins.float().mean() > 0.8
 
 
 @pytest.mark.parametrize("rule", ["confidence", "student", "average", "agree", "calibrated"])
