@@ -225,7 +225,8 @@ def _counts(rows: pd.DataFrame, column: str) -> Array:
 
 def _word_counts(rows: pd.DataFrame, mark: str) -> Array:
     """(clips, 2): errors and words spoken."""
-    return np.nan_to_num(rows[[f"word_errors{mark}", f"words{mark}"]].to_numpy(np.float64))
+    counts: Array = rows[[f"word_errors{mark}", f"words{mark}"]].to_numpy(np.float64)
+    return np.where(np.isnan(counts), 0.0, counts)
 
 
 def _weighted(rows: pd.DataFrame, column: str) -> Array:
