@@ -73,7 +73,7 @@ def test_getting_one_system_loads_no_other(family: str) -> None:
     )
 
 
-TOOLS = {"core", "data", "face", "audio", "nn", "losses", "metrics"}
+TOOLS = {"core", "data", "face", "audio", "recognition", "nn", "losses", "metrics"}
 MAY_IMPORT = {
     "core": {"core"},
     **dict.fromkeys(TOOLS - {"core"}, TOOLS),
