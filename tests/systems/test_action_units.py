@@ -22,7 +22,14 @@ from vultus.data.splits import Split, protocol
 from vultus.data.stores import Store
 from vultus.data.tables import ACTION_UNITS
 from vultus.face.landmarks import biocular_distance, flip_landmarks, reduce_points
-from vultus.systems.action_units.common import FAMILY, AuFold, FaceConfig, Prediction, jitter_pose
+from vultus.systems.action_units.common import (
+    CONTRAST_FLOOR,
+    FAMILY,
+    AuFold,
+    FaceConfig,
+    Prediction,
+    local_contrast,
+)
 
 CONFIG = FaceConfig(aus=(1, 12, 25), image_px=64)
 
@@ -206,22 +213,35 @@ def test_the_family_is_found_by_its_name() -> None:
     assert registry.family("action_units") is FAMILY
 
 
-def test_turned_and_scaled_faces_carry_their_landmarks_along() -> None:
-    """A bright cross on black stays under its landmark, and the eye distance scales with the face."""
-    image, points = torch.full((8, 3, 64, 64), -1.0), torch.tensor([[20.0, 24.0], [44.0, 24.0], [30.0, 40.0]])
-    image[:, :, 38:43, 28:33] = 1.0
-    batch = {"image": image, "landmarks": points.expand(8, 3, 2).clone(), "biocular": torch.full((8,), 24.0)}
-    jitter_pose(batch, np.random.default_rng(0), 1.0)
-    torch.testing.assert_close((batch["landmarks"][:, 1] - batch["landmarks"][:, 0]).norm(dim=-1), batch["biocular"])
-    assert batch["biocular"].std() > 1
-    mass = (batch["image"][:, 0] + 1).clamp(min=0)
-    axis = torch.arange(64.0)
-    found = torch.stack([(mass * axis).sum((1, 2)), (mass * axis[:, None]).sum((1, 2))], 1) / mass.sum((1, 2))[:, None]
-    torch.testing.assert_close(found, batch["landmarks"][:, 2], atol=0.15, rtol=0)
+def test_local_contrast_is_the_distance_from_the_mean_around_in_local_deviations() -> None:
+    face = np.random.default_rng(0).integers(0, 256, (1, 20, 20, 3), dtype=np.uint8)
+    colour = face[0].astype(np.float64) / 127.5 - 1
+
+    def around(image: np.ndarray, y: int, x: int) -> np.ndarray:
+        return image[y - 2 : y + 3, x - 2 : x + 3]
+
+    centred = np.full_like(colour, np.nan)
+    for y in range(2, 18):
+        for x in range(2, 18):
+            centred[y, x] = colour[y, x] - around(colour, y, x).mean(axis=(0, 1))
+    expected = centred[10, 9] / (np.sqrt((around(centred, 10, 9) ** 2).mean()) + CONTRAST_FLOOR)
+    np.testing.assert_allclose(local_contrast(face, 5)[0, 10, 9], expected, rtol=1e-4)
 
 
-def test_light_changes_pictures_and_nothing_else(toy_store: Store, split: Split) -> None:
-    plain, lit = (fold_of(toy_store, split, light_jitter=s).training_batch(0, 0, 8) for s in (0.0, 1.0))
-    assert not torch.equal(plain["image"], lit["image"])
-    assert lit["image"].abs().max() <= 1
-    assert all(torch.equal(plain[name], lit[name]) for name in plain if name != "image")
+def test_local_contrast_does_not_see_the_light() -> None:
+    dark = np.random.default_rng(1).integers(20, 60, (2, 32, 32, 3), dtype=np.uint8)
+    np.testing.assert_allclose(local_contrast(4 * dark, 9), local_contrast(dark, 9), atol=0.4)
+    assert np.abs(local_contrast(dark, 9)).max() > 2
+    np.testing.assert_array_equal(local_contrast(np.full((1, 16, 16, 3), 90, np.uint8), 9), 0)
+
+
+def test_contrast_changes_pictures_and_nothing_else(toy_store: Store, split: Split) -> None:
+    plain, even = (fold_of(toy_store, split, contrast_px=px).training_batch(0, 0, 8) for px in (0, 9))
+    assert not torch.equal(plain["image"], even["image"])
+    assert all(torch.equal(plain[name], even[name]) for name in plain if name != "image")
+    fold = fold_of(toy_store, split, contrast_px=9)
+    seen = fold.central_faces(fold.rows["test"][:4]).astype(np.float32) / 127.5 - 1
+    raw = fold_of(toy_store, split).central(fold.rows["test"][:4])["image"].permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(seen, raw, atol=1e-6)
+    with pytest.raises(ValueError, match="contrast_px must be odd"):
+        FaceConfig(contrast_px=8)

@@ -2,7 +2,7 @@
 
 A batch (B faces, A action units, K landmarks, l side of the crop):
 
-    image         (B, 3, l, l) float32, RGB in -1..1
+    image         (B, 3, l, l) float32, RGB in -1..1, or its local contrast
     landmarks     (B, K, 2) float32 px of the crop
     biocular      (B,) float32 px, distance of the eye centres (the released list files hold its square)
     au_occurrence (B, A) float32: 1 present, 0 absent, -1 not coded
@@ -32,7 +32,6 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from vultus.core.errors import UserError
 from vultus.core.results import ResultRow
@@ -82,10 +81,8 @@ class FaceConfig:
     """Landmarks: 49, 66 or 68."""
     flip: bool = True
     """Flip half of the training faces."""
-    light_jitter: float = 0.0
-    """Strength of random exposure, contrast, colour and noise of training crops, 0..1; the papers have none."""
-    pose_jitter: float = 0.0
-    """Strength of random scale (by up to a fifth) and turn (by up to 0.3 rad) of training crops, 0..1; theirs is 0."""
+    contrast_px: int = 0
+    """Side of the window of `local_contrast`, odd; 0 = colours as they are, as in the papers."""
     labels: Literal["occurrence", "intensity"] = "occurrence"
     """Which coding decides that an AU is present."""
     intensity_threshold: float = 2.0
@@ -97,6 +94,8 @@ class FaceConfig:
         unknown = [au for au in self.aus if au not in ACTION_UNITS]
         if unknown:
             raise ValueError(f"aus has no action unit {unknown[0]}; known: {', '.join(map(str, ACTION_UNITS))}")
+        if self.contrast_px and self.contrast_px % 2 == 0:
+            raise ValueError(f"contrast_px must be odd, or 0, not {self.contrast_px}")
 
 
 @dataclass(frozen=True)
@@ -159,12 +158,7 @@ class AuFold(Fold):
         rng = generator(self.seed, "augment", epoch, step)
         offset = rng.integers(0, self.aligned_px - self.config.image_px + 1, size=(batch_size, 2))
         flip = rng.random(batch_size) < 0.5 if self.config.flip else np.zeros(batch_size, bool)
-        batch = self.batch(chosen, offset, flip)
-        if self.config.pose_jitter:
-            jitter_pose(batch, rng, self.config.pose_jitter)
-        if self.config.light_jitter:
-            jitter_light(batch, rng, self.config.light_jitter)
-        return batch
+        return self.batch(chosen, offset, flip)
 
     def batches(self, part: splits.Part, batch_size: int, limit: int = 0) -> Iterator[Batch]:
         """Central crops of a part's frames in the order of the store; at most about ``limit`` evenly spaced ones."""
@@ -174,8 +168,15 @@ class AuFold(Fold):
 
     def central(self, rows: Array) -> Batch:
         """The central crops of store rows (B,), not flipped."""
+        return self.batch(rows, *self._middle(rows))
+
+    def central_faces(self, rows: Array) -> Array:
+        """(B, l, l, 3) uint8 RGB: the same crops as a reader should see them."""
+        return self._crops(rows, *self._middle(rows))
+
+    def _middle(self, rows: Array) -> tuple[Array, Array]:
         margin = (self.aligned_px - self.config.image_px) // 2
-        return self.batch(rows, np.full((len(rows), 2), margin), np.zeros(len(rows), bool))
+        return np.full((len(rows), 2), margin), np.zeros(len(rows), bool)
 
     def batch(self, rows: Array, offset: Array, flip: Array) -> Batch:
         """Crop faces and move their landmarks along.
@@ -185,25 +186,31 @@ class AuFold(Fold):
             offset: (B, 2) px, x and y of the crop's corner in the aligned face.
             flip: (B,) bool, mirror the crop.
         """
-        side, size = self.aligned_px, self.config.image_px
-        image: Array = np.empty((len(rows), size, size, 3), np.uint8)
-        for i, (row, (x, y)) in enumerate(zip(rows, offset, strict=True)):
-            face = self.store["face"][row]
-            if side != self.stored_px:
-                face = cv2.resize(np.asarray(face), (side, side), interpolation=cv2.INTER_AREA)
-            crop = face[y : y + size, x : x + size]
-            image[i] = crop[:, ::-1] if flip[i] else crop
-        scale = side / self.stored_px
+        size, scale = self.config.image_px, self.aligned_px / self.stored_px
+        crops = self._crops(rows, offset, flip)
+        window = self.config.contrast_px
+        image = local_contrast(crops, window) if window else crops.astype(np.float32) / 127.5 - 1
         points = (np.asarray(self.store["landmarks_68"][rows]) + 0.5) * scale - 0.5  # a copy: the store stays as it is
         landmarks = reduce_points(points, self.config.land_num) - offset[:, None]
         landmarks = np.where(flip[:, None, None], flip_landmarks(landmarks, size), landmarks)
         return {
-            "image": torch.from_numpy(image).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1,
+            "image": torch.from_numpy(image).permute(0, 3, 1, 2).contiguous(),
             "landmarks": torch.from_numpy(landmarks.astype(np.float32)),
             "biocular": torch.from_numpy(np.asarray(self.store["biocular_px"][rows], np.float32) * np.float32(scale)),
             "au_occurrence": torch.from_numpy(self.target[rows].astype(np.float32)),
             "row": torch.tensor(rows),
         }
+
+    def _crops(self, rows: Array, offset: Array, flip: Array) -> Array:
+        side, size = self.aligned_px, self.config.image_px
+        crops: Array = np.empty((len(rows), size, size, 3), np.uint8)
+        for i, (row, (x, y)) in enumerate(zip(rows, offset, strict=True)):
+            face = self.store["face"][row]
+            if side != self.stored_px:
+                face = cv2.resize(np.asarray(face), (side, side), interpolation=cv2.INTER_AREA)
+            crop = face[y : y + size, x : x + size]
+            crops[i] = crop[:, ::-1] if flip[i] else crop
+        return crops
 
     def occurrence_rate(self) -> Tensor:
         """(A,) share of the training people's coded frames in which an AU is present, at least one frame's share."""
@@ -252,46 +259,29 @@ class AuFold(Fold):
         return pd.concat([about, table], axis=1)
 
 
-def jitter_pose(batch: Batch, rng: np.random.Generator, strength: float) -> None:
-    """Turn and scale each face about its middle, with its landmarks; changes the batch.
+CONTRAST_FLOOR = 0.02
+"""Added to the local standard deviation, where 2 is the step from black to white: flat skin stays quiet."""
+
+
+def local_contrast(faces: Array, window: int) -> Array:
+    """Each colour less its local mean, divided by the local standard deviation that the three colours share.
+
+    Takes away the level of light and shadow, which a network otherwise learns to overlook from many people only.
 
     Args:
-        batch: as in the module's docstring.
-        rng: of this batch alone.
-        strength: 1 turns by up to 0.3 rad and scales by up to a fifth.
+        faces: (B, l, l, 3) uint8.
+        window: side of the square around a pixel, px, odd.
+
+    Returns:
+        (B, l, l, 3) float32, about -3..3.
     """
-    size, n = batch["image"].shape[-1], len(batch["image"])
-    turn = torch.from_numpy(rng.uniform(-0.3, 0.3, n).astype(np.float32)) * strength
-    scale = torch.from_numpy(rng.uniform(-0.2, 0.2, n).astype(np.float32)).mul(strength).exp()
-    turned = torch.stack([torch.cos(turn), -torch.sin(turn), torch.sin(turn), torch.cos(turn)], 1).reshape(n, 2, 2)
-    inverse = torch.cat([turned.transpose(1, 2) / scale[:, None, None], torch.zeros(n, 2, 1)], dim=2)
-    where = functional.affine_grid(inverse, list(batch["image"].shape), align_corners=False)
-    batch["image"] = functional.grid_sample(batch["image"], where, padding_mode="border", align_corners=False)
-    middle = (size - 1) / 2
-    forward = turned * scale[:, None, None]
-    batch["landmarks"] = (batch["landmarks"] - middle) @ forward.transpose(1, 2) + middle
-    batch["biocular"] = batch["biocular"] * scale
-
-
-def jitter_light(batch: Batch, rng: np.random.Generator, strength: float) -> None:
-    """Change exposure, contrast, saturation, tint and noise of each face; changes the batch.
-
-    Args:
-        batch: as in the module's docstring.
-        rng: of this batch alone.
-        strength: 1 changes exposure and contrast by up to about two thirds, tint by a fifth, and may take all colour.
-    """
-    image, n = batch["image"], len(batch["image"])
-
-    def drawn(low: float, high: float, channels: int = 1) -> Tensor:
-        return torch.from_numpy(rng.uniform(low, high, (n, channels, 1, 1)).astype(np.float32)) * strength
-
-    grey = image.mean(dim=1, keepdim=True)
-    image = grey + (image - grey) * (1 - drawn(0.0, 1.0))
-    middle = image.mean(dim=(1, 2, 3), keepdim=True)
-    image = (image - middle) * drawn(-0.5, 0.5).exp() + middle + drawn(-0.5, 0.5) + drawn(-0.1, 0.1, 3)
-    noise = torch.from_numpy(rng.standard_normal(image.shape, dtype=np.float32)) * drawn(0.0, 0.1)
-    batch["image"] = (image + noise).clamp(-1, 1)
+    out = np.empty(faces.shape, np.float32)
+    for i, face in enumerate(faces):
+        colour = face.astype(np.float32) / 127.5 - 1
+        centred = colour - cv2.blur(colour, (window, window))
+        variance = cv2.blur((centred * centred).mean(axis=2), (window, window))
+        out[i] = centred / (np.sqrt(variance) + CONTRAST_FLOOR)[..., None]
+    return out
 
 
 def _column(au: int, kind: str) -> str:
@@ -382,7 +372,7 @@ class ActionUnits(Family):
         device = next(iter(system.state_dict().values())).device
         with torch.inference_mode():
             prediction = system.predict({name: value.to(device) for name, value in batch.items()})
-        faces = ((batch["image"].permute(0, 2, 3, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
+        faces = fold.central_faces(batch["row"].numpy())
         occurrence, aus = batch["au_occurrence"].numpy(), fold.config.aus
         key, captions = experiment.card.key, {}
         if prediction.attention is not None and prediction.predefined is not None:
