@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
@@ -13,10 +14,11 @@ from tests.data.miniatures import picture, write_picture
 from tests.data.sources.test_image_folders import write_office
 from vultus.core.errors import UserError
 from vultus.data.parquet import ClipTables, TableWriter
-from vultus.data.pictures import PicturesConfig, build_pictures, cut_square, face_square
+from vultus.data.pictures import PicturesConfig, build_pictures
 from vultus.data.sources import DatasetConfig, ingest
 from vultus.data.sources.rows import landmark_column
 from vultus.data.validation import validate
+from vultus.face.alignment import BOX_FACTOR
 
 
 @pytest.fixture(autouse=True)
@@ -59,15 +61,29 @@ def test_features_go_the_same_way(tmp_path: Path) -> None:
     np.testing.assert_array_equal(only["feature"], feature[3:])
 
 
+# A face in units of its eyes' distance around its centre: five points of it have to be right.
+EYES, NOSE, MOUTH = ((-0.5, -0.5), (0.5, -0.5)), (0.0, 0.1), ((-0.3, 0.5), (0.3, 0.5))
+
+
+def face_points(centre: tuple[float, float], eyes_px: float, turn_rad: float) -> npt.NDArray[np.float64]:
+    """(68, 2) px of a face that is turned in the picture's plane."""
+    points = np.zeros((68, 2))
+    points[36:42], points[42:48] = EYES
+    points[30] = NOSE
+    points[48], points[54] = MOUTH
+    cosine, sine = np.cos(turn_rad), np.sin(turn_rad)
+    return np.asarray(eyes_px * points @ np.array([[cosine, sine], [-sine, cosine]]) + centre)
+
+
 def write_face_clip(root: Path) -> None:
-    """A folder of three numbered pictures; the second has no landmarks, the third's face lies right below."""
+    """A folder of three numbered pictures; the second has no landmarks, and a white spot is the third's turned nose."""
+    points = np.full((3, 68, 2), np.nan)
+    points[0], points[2] = face_points((20, 20), 10, 0.0), face_points((38, 40), 10, 0.5)
+    x, y = np.round(points[2, 30]).astype(int)
     for number in range(3):
         rgb = picture(number, 60, 60)
-        rgb[40:60, 30:50] = (255, 255, 255)
+        rgb[y - 2 : y + 3, x - 2 : x + 3] = (255, 255, 255)
         write_picture(root / f"face/{number}.png", rgb)
-    points = np.full((3, 68, 2), np.nan)
-    grid = np.stack(np.meshgrid(np.linspace(30, 49, 17), np.linspace(42, 59, 4)), axis=-1).reshape(68, 2)
-    points[0], points[2] = grid - 20, grid
     rows: list[dict[str, Any]] = [
         {"clip_id": "face", "frame": n, "source_file": "x", "source_row": n} for n in range(3)
     ]
@@ -81,22 +97,15 @@ def write_face_clip(root: Path) -> None:
     assert pa.types.is_list(column.type)
 
 
-def test_faces_are_cut_by_their_landmarks(tmp_path: Path) -> None:
+def test_faces_are_aligned_by_their_landmarks(tmp_path: Path) -> None:
+    """The turned face's nose comes to lie on the vertical middle, a tenth of the eyes' distance below the centre."""
     write_face_clip(tmp_path)
-    config = PicturesConfig(16, kinds=("posed",), label="emotion", cut="face", per_clip=2)
+    config = PicturesConfig(32, kinds=("posed",), label="emotion", cut="face", per_clip=2)
     store = build_pictures(Path("s/pictures"), ClipTables("valid"), tmp_path, config, jobs=1)
     assert store.rows[["frame", "label", "subject"]].to_numpy().tolist() == [[0, "fear", "p1"], [2, "fear", "p1"]]
-    assert store["picture"][0].mean() < 130, "the first face lies elsewhere"
-    assert store["picture"][1][4:, 3:13].mean() > 240
-
-
-def test_the_square_of_a_face() -> None:
-    points = np.array([[10.0, 20.0], [30.0, 60.0], [np.nan, np.nan]])
-    x, y, side = face_square(points)
-    assert (x, y, side) == pytest.approx((20.0, 40.0 - 4.0, 52.0))
-    ramp = np.broadcast_to(np.arange(10, dtype=np.uint8)[None, :, None], (10, 10, 3))
-    np.testing.assert_array_equal(cut_square(ramp, (1.0, 5.0, 5.0))[0, :, 0], [0, 0, 1, 2, 3])
-    np.testing.assert_array_equal(cut_square(ramp, (4.5, 4.5, 2.0))[0, :, 0], [4, 5])
+    white = (store["picture"][1] > 225).all(axis=-1)
+    eyes_px = (32 - 1) / BOX_FACTOR  # of the five points' box the eyes are the width, and as wide as it is high
+    assert np.argwhere(white).mean(axis=0) == pytest.approx((15.5 + 0.1 * eyes_px, 15.5), abs=1.0)
 
 
 def test_nothing_to_take_is_an_error(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The ``pictures`` store: labelled pictures of several domains, or rows of feature files, for domain adaptation.
 
 A row has a domain, a label and, where the data set names people, a subject. Pictures are squares: the whole frame, its
-sides brought to one length as the published code of the field does, or the face, cut out by the annotated landmarks.
+sides brought to one length as the published code of the field does, or the face, brought upright and to one size by the
+annotated landmarks.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -23,13 +24,11 @@ from vultus.data.media import read_frames
 from vultus.data.parquet import ClipTables
 from vultus.data.precomputed import read_feature_file
 from vultus.data.stores import Clip, ClipArrays, Store, build_store, content_hash, file_hash, table_hash
+from vultus.face import alignment
+from vultus.face.alignment import alignment_matrix, warp_face
 
 RGB = npt.NDArray[np.uint8]
 
-FACE_SIDE = 1.3
-"""Side of the face's square as a share of the larger side of the landmarks' box."""
-FACE_RAISE = 0.1
-"""How far the square's centre lies above the box's, as a share of the box's height: brows and forehead move too."""
 HOG_CELL_PX = 8
 HOG_BINS = 9
 
@@ -47,9 +46,9 @@ class PicturesConfig:
     label: Literal["label", "emotion"] = "label"
     """Column of the clips that is the class."""
     cut: Literal["whole", "face"] = "whole"
-    """``face``: a square around the annotated landmarks, in place of the whole picture."""
+    """``face``: the face, aligned by the annotated landmarks as `vultus.face.alignment` does, in place of the whole."""
     per_clip: int = 1
-    """Pictures of a clip, evenly spaced; with ``face`` among the frames that have landmarks."""
+    """Pictures of a clip, evenly spaced; with ``face`` among the frames whose landmarks can be aligned."""
     describe: Literal["none", "hog"] = "none"
     """``hog``: beside the picture its histograms of oriented gradients, an encoder that needs no training."""
 
@@ -84,7 +83,7 @@ def build_pictures(
         )
     take = TakePictures(tables, Path(root), config)
     meta = {**asdict(config), "channels": "RGB", "labels": sorted({str(clip[config.label]) for clip in clips})}
-    return build_store(folder, clips, take, take.key, meta=meta, code=[media, precomputed], jobs=jobs)
+    return build_store(folder, clips, take, take.key, meta=meta, code=[media, precomputed, alignment], jobs=jobs)
 
 
 def _is_wanted(clip: Clip, config: PicturesConfig) -> bool:
@@ -120,13 +119,15 @@ class TakePictures:
             table = read_feature_file(self.root / str(clip["feature_file"]))[str(clip["domain"])]
             row = int(clip["feature_row"])
             return ClipArrays(self._rows(clip, [0]), {"feature": table.feature[row : row + 1]})
-        boxes = self._boxes(clip)
-        frames = sorted(boxes) if boxes else list(range(int(clip["n_frames"] or 1)))
+        alignments = self._alignments(clip)
+        frames = sorted(alignments) or list(range(int(clip["n_frames"] or 1)))
         count = min(self.config.per_clip, len(frames))
         chosen = [frames[int((k + 0.5) * len(frames) / count)] for k in range(count)]
-        size = (self.config.size_px, self.config.size_px)
+        size = self.config.size_px
         pictures = [
-            cv2.resize(cut_square(rgb, boxes[index]) if boxes else rgb, size, interpolation=cv2.INTER_AREA)
+            warp_face(rgb, alignments[index], size)
+            if alignments
+            else cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA)
             for index, _, rgb in read_frames(self.root / str(clip["video"]), chosen)
         ]
         arrays = {"picture": np.stack(pictures)}
@@ -141,44 +142,20 @@ class TakePictures:
     def _landmarks(self, clip: Clip) -> pa.Table:
         return self.tables.frames(str(clip["clip_id"]), ["landmarks_68"])
 
-    def _boxes(self, clip: Clip) -> dict[int, tuple[float, float, float]]:
-        """Frame -> x, y, side of the face's square, px; empty where the whole picture is taken."""
+    def _alignments(self, clip: Clip) -> dict[int, npt.NDArray[np.floating[Any]]]:
+        """Frame -> (2, 3) matrix from the picture to the aligned face; empty where the whole picture is taken."""
         if self.config.cut == "whole":
             return {}
         table = self._landmarks(clip)
-        boxes = {
-            frame: face_square(np.array(points, np.float64).reshape(68, 2))
+        matrices = {
+            frame: alignment_matrix(np.array(points, np.float64).reshape(68, 2), self.config.size_px)
             for frame, points in zip(table["frame"].to_pylist(), table["landmarks_68"].to_pylist(), strict=True)
             if points is not None
         }
-        if not boxes:
-            raise UserError("no frame has landmarks to cut the face by")
-        return boxes
-
-
-def face_square(landmarks_68: npt.NDArray[np.float64]) -> tuple[float, float, float]:
-    """Centre and side of the square that holds a face.
-
-    Args:
-        landmarks_68: (68, 2) px; absent points are NaN.
-
-    Returns:
-        x, y and side, px.
-    """
-    low, high = np.nanmin(landmarks_68, axis=0), np.nanmax(landmarks_68, axis=0)
-    x, y = (low + high) / 2
-    return float(x), float(y - FACE_RAISE * (high - low)[1]), float(FACE_SIDE * (high - low).max())
-
-
-def cut_square(rgb: RGB, square: tuple[float, float, float]) -> RGB:
-    """The pixels of a square (x, y, side, px) of a picture (H, W, 3); beyond the border the edge is repeated."""
-    x, y, side = square
-    n = max(1, round(side))
-    left, top = round(x - (n - 1) / 2), round(y - (n - 1) / 2)
-    height, width = rgb.shape[:2]
-    rows = np.clip(np.arange(top, top + n), 0, height - 1)
-    columns = np.clip(np.arange(left, left + n), 0, width - 1)
-    return rgb[rows[:, None], columns]
+        usable = {frame: matrix for frame, matrix in matrices.items() if np.isfinite(matrix).all()}
+        if not usable:
+            raise UserError("no frame has landmarks to align the face by")
+        return usable
 
 
 def gradient_histograms(rgb: RGB) -> npt.NDArray[np.float32]:
