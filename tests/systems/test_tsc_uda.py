@@ -19,6 +19,8 @@ from vultus.core.history import History
 from vultus.core.loop import Run
 from vultus.metrics.calibration import ece
 from vultus.systems.adaptation.common import Adaptation, DomainFold, target_facts
+from vultus.systems.adaptation.source_only import Config as SourceConfig
+from vultus.systems.adaptation.source_only import SourceOnly
 from vultus.systems.adaptation.tsc_uda import Config, TscUda, compete
 
 
@@ -227,44 +229,54 @@ def generated(seed: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     return {"source": tensors[0], "label": truth, "target": tensors[1]}, truth
 
 
+def taught_on(data: dict[str, torch.Tensor], system: TscUda | SourceOnly, seed: int) -> TscUda | SourceOnly:
+    """The system after 800 steps on generated features."""
+    optimizer = torch.optim.SGD(system.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    order = np.random.default_rng(seed)
+    for step in range(800):
+        q = step / 800
+        optimizer.param_groups[0]["lr"] = 0.01 * (1 + 10 * q) ** -0.75
+        source, target = (torch.from_numpy(order.integers(0, 720, 36)) for _ in range(2))
+        batch = {"source": data["source"][source], "label": data["label"][source], "target": data["target"][target]}
+        optimizer.zero_grad()
+        losses = system.losses({**batch, "progress": torch.full((36,), q)})
+        torch.stack(list(losses.values())).sum().backward()
+        optimizer.step()
+    return system.eval()
+
+
 @pytest.mark.slow
 def test_competition_uses_what_the_target_alone_tells() -> None:
-    """On features that are built to contain a source bias, paired over seeds; no statement about real pictures."""
-    gains: dict[str, list[float]] = {"teacher": [], "labels": []}
-    for seed in range(6):
+    """Source only < teacher < student, paired over seeds, and a student of its own answers gets lost.
+
+    The features are built to contain a source bias, so this says that the method does what it is meant to, and nothing
+    about real pictures. It is not claimed here that labels won in competition are better than the teacher's: a student
+    that learns the teacher's labels alone came out the same (81.3 against 81.2 % over seeds 0 to 3).
+    """
+    network = {"classes": 12, "backbone": "mlp", "features": 256, "width": 128, "bottleneck": 64}
+    scores: dict[str, list[float]] = {"source": [], "teacher": [], "student": [], "own answers": []}
+    for seed in range(4):
         data, truth = generated(seed)
-        accuracy = {}
-        for rule in ("confidence", "teacher"):
+
+        def accuracy(probability: torch.Tensor | None, truth: torch.Tensor = truth) -> float:
+            assert probability is not None
+            return float((probability.argmax(dim=1) == truth).float().mean())
+
+        torch.manual_seed(seed)
+        plain = taught_on(data, SourceOnly(SourceConfig(**network)), seed)  # type: ignore[arg-type]
+        answers = {}
+        for rule in ("confidence", "student"):
             torch.manual_seed(seed)
-            config = Config(
-                classes=12, backbone="mlp", features=256, width=128, bottleneck=64, discriminator=256,
-                competition=rule, weighting="confidence",
-            )  # type: ignore[arg-type]  # fmt: skip
-            system = TscUda(config)
-            optimizer = torch.optim.SGD(
-                system.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4
-            )  # fmt: skip
-            order = np.random.default_rng(seed)
-            for step in range(800):
-                q = step / 800
-                optimizer.param_groups[0]["lr"] = 0.01 * (1 + 10 * q) ** -0.75
-                at = [torch.from_numpy(order.integers(0, 720, 36)) for _ in range(2)]
-                batch = {
-                    "source": data["source"][at[0]],
-                    "label": data["label"][at[0]],
-                    "target": data["target"][at[1]],
-                }
-                optimizer.zero_grad()
-                losses = system.losses({**batch, "progress": torch.full((36,), q)})
-                torch.stack(list(losses.values())).sum().backward()
-                optimizer.step()
+            config = Config(**network, discriminator=256, competition=rule, weighting="confidence")  # type: ignore[arg-type]
+            system = taught_on(data, TscUda(config), seed)
             with torch.no_grad():
-                answer = system.eval().predict({"target": data["target"]})
-            accuracy[rule] = float((answer.probability.argmax(dim=1) == truth).float().mean())
-            assert answer.teacher_probability is not None
-            accuracy["taught"] = float((answer.teacher_probability.argmax(dim=1) == truth).float().mean())
-        gains["teacher"].append(accuracy["confidence"] - accuracy["taught"])
-        gains["labels"].append(accuracy["confidence"] - accuracy["teacher"])
-    for gain in gains.values():
-        assert np.mean(gain) > 0.01, gains
-        assert np.mean(np.array(gain) > 0) >= 2 / 3, gains
+                answers[rule] = system.predict({"target": data["target"]})
+        with torch.no_grad():
+            scores["source"].append(accuracy(plain.predict({"target": data["target"]}).probability))
+        scores["teacher"].append(accuracy(answers["confidence"].teacher_probability))
+        scores["student"].append(accuracy(answers["confidence"].probability))
+        scores["own answers"].append(accuracy(answers["student"].probability))
+    for worse, better in (("source", "teacher"), ("teacher", "student"), ("own answers", "student")):
+        gain = np.array(scores[better]) - np.array(scores[worse])
+        assert gain.mean() > 0.01, (worse, better, scores)
+        assert (gain > 0).mean() >= 2 / 3, (worse, better, scores)
