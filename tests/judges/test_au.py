@@ -10,7 +10,7 @@ from tests.judges.toy_people import NEVER_SHOWN, SIZE_PX
 from vultus.core.seeds import generator, seed_everything
 from vultus.data.tables import ACTION_UNITS
 from vultus.judges import JudgeFold
-from vultus.judges.au import AuJudge, Config, mean_places
+from vultus.judges.au import AuJudge, Config
 
 SMALL = Config(image_px=32, width=8, hidden=16, point_channels=4, dropout=0.0)
 
@@ -50,12 +50,6 @@ def test_a_face_is_read_alike_alone_and_among_others(judge: AuJudge, people: Jud
     alone, among = judge.look(face[2:3]), judge.look(face)
     assert np.allclose(alone.landmarks_68[0], among.landmarks_68[2], atol=1e-3)
     assert np.allclose(alone.intensity[0], among.intensity[2], atol=1e-4, equal_nan=True)
-
-
-def test_a_single_hot_cell_is_the_place() -> None:
-    heat = torch.full((1, 1, 4, 8), -50.0)
-    heat[0, 0, 1, 6] = 50.0
-    assert torch.allclose(mean_places(heat)[0, 0], torch.tensor([6.5 / 8, 1.5 / 4]))
 
 
 def test_batches_hold_teaching_people_alone_and_repeat(judge: AuJudge, people: JudgeFold) -> None:

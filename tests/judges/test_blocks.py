@@ -8,8 +8,20 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from vultus.face.landmarks import flip_permutation
-from vultus.judges.blocks import ViewConfig, draw_rows, gaussian_blur, random_views, some_rows, to_input
+from tests.face.toy import template
+from vultus.face.landmarks import biocular_distance, flip_permutation
+from vultus.judges.blocks import (
+    PointNetwork,
+    ViewConfig,
+    draw_rows,
+    eye_share,
+    gaussian_blur,
+    landmark_distance,
+    mean_places,
+    random_views,
+    some_rows,
+    to_input,
+)
 
 PLAIN = ViewConfig(turn_rad=0.3, scale=0.2, shift=0.1, light=0, blur_px=0, noise=0, patch=0)
 
@@ -83,3 +95,31 @@ def test_kinds_have_their_share_and_clips_of_a_kind_count_alike() -> None:
 def test_some_rows_are_evenly_spaced() -> None:
     assert some_rows(np.arange(10), 4).tolist() == [0, 3, 6, 9]
     assert some_rows(np.arange(3), 10).tolist() == [0, 1, 2]
+
+
+def test_a_single_hot_cell_is_the_place() -> None:
+    heat = torch.full((1, 1, 4, 8), -50.0)
+    heat[0, 0, 1, 6] = 50.0
+    assert torch.allclose(mean_places(heat)[0, 0], torch.tensor([6.5 / 8, 1.5 / 4]))
+
+
+def test_landmark_distance_is_a_share_of_the_eyes_and_skips_the_unknown() -> None:
+    stored = torch.from_numpy(template()[None] * 12 + 40).float()
+    eyes = eye_share(stored, 80)
+    assert eyes.item() == pytest.approx(float(biocular_distance(stored.double().numpy())[0]) / 80)
+    assert eye_share(torch.full((1, 68, 2), torch.nan), 80).item() == pytest.approx(0.4)
+    true = stored / 80
+    found = true + torch.tensor([0.03, 0.04])
+    assert landmark_distance(found, true, eyes).item() == pytest.approx(0.05 / eyes.item(), rel=1e-3)
+    true[:, 34:] = torch.nan
+    assert landmark_distance(found, true, eyes).item() == pytest.approx(0.025 / eyes.item(), rel=1e-2)
+
+
+def test_answers_do_not_move_the_points() -> None:
+    torch.manual_seed(0)
+    network = PointNetwork(width=8, point_channels=2, hidden=4, dropout=0.0, n_answers=3)
+    points, answer = network(torch.rand(2, 3, 32, 32))
+    assert points.shape == (2, 68, 2)
+    assert answer.shape == (2, 3)
+    answer.sum().backward()
+    assert network.heat.weight.grad is None

@@ -27,6 +27,20 @@ def test_probabilities_sum_to_one_and_columns_have_names(judge: EmotionJudge, pe
     assert judge.emotions == EMOTIONS
 
 
+def test_a_face_and_its_mirror_image_are_one_answer(judge: EmotionJudge, people: JudgeFold) -> None:
+    face = np.asarray(people.store["face"][:4])
+    assert np.allclose(judge.eval().probability(face), judge.probability(face[:, :, ::-1]), atol=1e-5)
+
+
+def test_points_and_intensities_are_taught_by_every_face(judge: EmotionJudge, people: JudgeFold) -> None:
+    batch = judge.teach(people, generator(1, "x"), 8)
+    batch["emotion"] = torch.full((8,), NOT_TOLD)
+    torch.stack(list(judge.losses(batch).values())).sum().backward()
+    assert judge.network.points.heat.weight.grad.abs().sum() > 0
+    assert judge.network.points.local.weight.grad.abs().sum() > 0
+    assert judge.network.prototypes.weight.grad.abs().sum() == 0
+
+
 def test_spontaneous_faces_teach_no_emotion(judge: EmotionJudge, people: JudgeFold) -> None:
     rows = people.rows("train")
     about = people.store.rows.iloc[rows]

@@ -4,16 +4,13 @@ It is the probe with which talking heads are measured (LMD, AUE, AU F1): a netwo
 system sees, never part of a loss. The field uses OpenFace 2 and the FAN landmark detector for this; neither can be had
 without its published weights, so that everything here is **[R]**: our own design.
 
-A small residual network sees the face at 64 px and keeps a map of 16x16 cells, put together from three resolutions.
-From it 68 heat maps give the landmarks, as the mean place under each map's softmax (Sun et al., "Integral Human Pose
-Regression", ECCV 2018). The map is then read at those landmarks, and what is found there, the shape that the points
-make, and the pooled coarse map answer for all action units at once.
+It is a `blocks.PointNetwork`: it places the landmarks first and reads the face there for all action units at once.
 
 Beside it, from the same batches and with the same number of steps, learns a plain network of convolutions and pooling
 (`PlainControl`): the acceptance test asks that the judge beats it on unseen people, so that the landmarks are known to
 help and not only to cost. The two share no weight, and a loss of one has no gradient for the other.
 
-Legend: B faces, A action units (`tables.ACTION_UNITS`), K = 68 landmarks, m = 16 cells.
+Legend: B faces, A action units (`tables.ACTION_UNITS`), K = 68 landmarks.
 """
 
 from __future__ import annotations
@@ -32,11 +29,20 @@ from vultus.data.splits import Part
 from vultus.data.tables import ACTION_UNITS
 from vultus.face.landmarks import biocular_distance, normalised_mean_error
 from vultus.judges import AcceptanceTest, Judge, JudgeCard, JudgeFold
-from vultus.judges.blocks import Residual, ViewConfig, draw_rows, in_parts, random_views, some_rows, stem
+from vultus.judges.blocks import (
+    PointNetwork,
+    ViewConfig,
+    draw_rows,
+    eye_share,
+    in_parts,
+    landmark_distance,
+    random_views,
+    some_rows,
+    stem,
+)
 from vultus.metrics.intensity import icc_3_1
 from vultus.metrics.occurrence import Array, confusion, f1, macro
 
-N_POINTS = 68
 BP4D = [ACTION_UNITS.index(au) for au in (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)]
 """Columns of the 12 action units over which the acceptance test averages."""
 KIND_SHARE = {"spontaneous": 0.6, "speech": 0.25, "posed": 0.15}
@@ -111,57 +117,6 @@ class PlainControl(nn.Module):
         return logits.float()
 
 
-class PointNetwork(nn.Module):
-    """Landmarks from heat maps, action units from what lies at the landmarks."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        w, n_units = config.width, len(ACTION_UNITS)
-        self.stem = stem(w)
-        self.fine, self.middle, self.coarse = Residual(w, w), Residual(w, 2 * w, 2), Residual(2 * w, 5 * w // 2, 2)
-        self.from_fine = nn.Conv2d(w, w, 1)
-        self.from_middle, self.from_coarse = nn.Conv2d(2 * w, w, 1), nn.Conv2d(5 * w // 2, w, 1)
-        self.smooth = nn.Sequential(nn.Conv2d(w, w, 3, padding=1, bias=False), nn.BatchNorm2d(w), nn.ReLU())
-        self.heat = nn.Conv2d(w, N_POINTS, 1)
-        self.local = nn.Conv2d(w, config.point_channels, 1)
-        n_features = 4 * (5 * w // 2) + N_POINTS * (config.point_channels + 2)
-        self.answer = nn.Sequential(
-            nn.Dropout(config.dropout), nn.Linear(n_features, config.hidden), nn.ReLU(),
-            nn.Dropout(config.dropout), nn.Linear(config.hidden, 2 * n_units),
-        )  # fmt: skip
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Landmarks (B, K, 2) in 0..1 of the side, logits (B, A), intensities (B, A) before they are cut to 0..5."""
-        fine = self.fine(self.stem(image))
-        middle = self.middle(fine)
-        coarse = self.coarse(middle)
-        merged = self.from_middle(middle) + _doubled(self.from_coarse(coarse))
-        cells = self.smooth(self.from_fine(fine) + _doubled(merged))
-        points = mean_places(self.heat(cells).float())
-        # presence must not bend the points towards what helps it: they are measured as landmarks
-        at = points.detach()
-        found = functional.grid_sample(self.local(cells).float(), at[:, :, None] * 2 - 1, align_corners=False)
-        centred = at - at.mean(dim=1, keepdim=True)
-        shape = centred / (centred.square().mean(dim=(1, 2), keepdim=True).sqrt() + 1e-6)
-        pooled = functional.adaptive_avg_pool2d(coarse, 2)
-        answer = self.answer(torch.cat([pooled.flatten(1).float(), found.flatten(1), shape.flatten(1)], dim=1)).float()
-        logits, intensity = answer.chunk(2, dim=1)
-        return points, logits, intensity
-
-
-def mean_places(heat: Tensor) -> Tensor:
-    """The mean place under the softmax of each map: (B, K, m, m) -> (B, K, 2) x and y in 0..1 of the side."""
-    n, k, height, width = heat.shape
-    share = heat.flatten(2).softmax(dim=2).reshape(n, k, height, width)
-    across, down = ((torch.arange(size, device=heat.device) + 0.5) / size for size in (width, height))
-    return torch.stack([(share.sum(2) * across).sum(2), (share.sum(3) * down).sum(2)], dim=2)
-
-
-def _doubled(x: Tensor) -> Tensor:
-    larger: Tensor = functional.interpolate(x, scale_factor=2, mode="nearest")
-    return larger
-
-
 class AuJudge(Judge):
     """`PointNetwork` that answers, and `PlainControl` that it must beat."""
 
@@ -170,7 +125,9 @@ class AuJudge(Judge):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.network = PointNetwork(config)
+        self.network = PointNetwork(
+            config.width, config.point_channels, config.hidden, config.dropout, 2 * len(ACTION_UNITS)
+        )
         self.control = PlainControl(config.width, config.hidden, len(ACTION_UNITS))
         self.register_buffer("taught", torch.ones(len(ACTION_UNITS), dtype=torch.bool))
         self.register_buffer("presence_weight", torch.ones(len(ACTION_UNITS)))
@@ -189,27 +146,25 @@ class AuJudge(Judge):
         rows = np.sort(draw_rows(fold.clips("train"), KIND_SHARE, rng, batch_size))
         face, points = (torch.from_numpy(np.asarray(fold.store[name][rows])) for name in ("face", "landmarks_68"))
         image, placed = random_views(face, points, self.config.image_px, self.config.views, rng)
-        eyes = biocular_distance(points.double().numpy()) / face.shape[1]
         return {
             "image": image,
             "landmarks": placed,
-            "biocular": torch.from_numpy(np.nan_to_num(eyes, nan=0.4).astype(np.float32)),
+            "biocular": eye_share(points, face.shape[1]),
             "au_occurrence": torch.from_numpy(np.asarray(fold.store["au_occurrence"][rows])).float(),
             "au_intensity": torch.from_numpy(np.asarray(fold.store["au_intensity"][rows])).float(),
         }
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted cross-entropy of presence, smooth L1 of intensity, mean distance of landmarks; the control's."""
-        points, logits, intensity = self.network(batch["image"])
-        known = ~batch["landmarks"].isnan()
-        gap = torch.where(known, points - batch["landmarks"].nan_to_num(), 0)
-        distance = (gap.square().sum(dim=2) + 1e-8).sqrt().mean(dim=1) / batch["biocular"]
+        points, answer = self.network(batch["image"])
+        logits, intensity = answer.chunk(2, dim=1)
+        distance = landmark_distance(points, batch["landmarks"], batch["biocular"])
         rated = ~batch["au_intensity"].isnan() & self.taught
         error = functional.smooth_l1_loss(intensity, batch["au_intensity"].nan_to_num(), reduction="none")
         return {
             "occurrence": self._cross_entropy(logits, batch["au_occurrence"]),
             "intensity": (error * rated).sum() / rated.sum().clamp(min=1),
-            "landmarks": self.config.landmark_weight * distance.mean(),
+            "landmarks": self.config.landmark_weight * distance,
             "control": self._cross_entropy(self.control(batch["image"]), batch["au_occurrence"]),
         }
 
@@ -233,14 +188,14 @@ class AuJudge(Judge):
         Raises:
             ValueError: another shape or type.
         """
-        points, logits, intensity = in_parts(self.network, face, self.config.image_px)
-        return self._reading(face.shape[1], points, logits, intensity)
+        return self._reading(face.shape[1], *in_parts(self.network, face, self.config.image_px))
 
-    def _reading(self, side: int, points: Tensor, logits: Tensor, intensity: Tensor) -> AuReading:
+    def _reading(self, side: int, points: Tensor, answer: Tensor) -> AuReading:
         unknown = ~self.taught.cpu()
+        logits, intensity = answer.cpu().chunk(2, dim=1)
         return AuReading(
-            probability=logits.cpu().sigmoid().masked_fill(unknown, torch.nan).numpy(),
-            intensity=intensity.cpu().clamp(0, 5).masked_fill(unknown, torch.nan).numpy(),
+            probability=logits.sigmoid().masked_fill(unknown, torch.nan).numpy(),
+            intensity=intensity.clamp(0, 5).masked_fill(unknown, torch.nan).numpy(),
             landmarks_68=(points.cpu() * side - 0.5).numpy(),
         )
 

@@ -1,6 +1,6 @@
-"""What the face judges share: how a face becomes their input, the random views that teach them, a residual block.
+"""What the face judges share: how a face becomes their input, the random views that teach them, a network with points.
 
-Shapes: B faces, S side of the stored face, s side of the network's input, K landmarks.
+Shapes: B faces, S side of the stored face, s side of the network's input, K = 68 landmarks, m = s / 4 cells.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vultus.face.landmarks import flip_permutation
+from vultus.face.landmarks import biocular_distance, flip_permutation
 
+N_POINTS = 68
+TYPICAL_EYES = 0.4
+"""Distance of the eyes as a share of the side, for faces whose eyes have no known landmarks."""
 PART = 256
 """Faces that a trained judge sees at a time."""
 
@@ -170,6 +173,94 @@ def stem(width: int) -> nn.Sequential:
         nn.Conv2d(3, width // 2, 3, 2, 1, bias=False), nn.BatchNorm2d(width // 2), nn.ReLU(),
         nn.Conv2d(width // 2, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
     )  # fmt: skip
+
+
+class PointNetwork(nn.Module):
+    """Landmarks from heat maps, then answers from what lies at the landmarks.
+
+    A small residual network keeps a map of m x m cells, put together from three resolutions. From it K heat maps give
+    the landmarks, as the mean place under each map's softmax (Sun et al., "Integral Human Pose Regression", ECCV 2018).
+    The map is then read at those landmarks, and what is found there, the shape that the points make, and the pooled
+    coarse map give the answers.
+    """
+
+    def __init__(self, width: int, point_channels: int, hidden: int, dropout: float, n_answers: int) -> None:
+        """Build it.
+
+        Args:
+            width: channels of the map.
+            point_channels: numbers that are read from the map at each landmark.
+            hidden: units of the layer before the answers.
+            dropout: before and after that layer.
+            n_answers: A.
+        """
+        super().__init__()
+        w = width
+        self.stem = stem(w)
+        self.fine, self.middle, self.coarse = Residual(w, w), Residual(w, 2 * w, 2), Residual(2 * w, 5 * w // 2, 2)
+        self.from_fine = nn.Conv2d(w, w, 1)
+        self.from_middle, self.from_coarse = nn.Conv2d(2 * w, w, 1), nn.Conv2d(5 * w // 2, w, 1)
+        self.smooth = nn.Sequential(nn.Conv2d(w, w, 3, padding=1, bias=False), nn.BatchNorm2d(w), nn.ReLU())
+        self.heat = nn.Conv2d(w, N_POINTS, 1)
+        self.local = nn.Conv2d(w, point_channels, 1)
+        n_features = 4 * (5 * w // 2) + N_POINTS * (point_channels + 2)
+        self.answer = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(n_features, hidden), nn.ReLU(),
+            nn.Dropout(dropout), nn.Linear(hidden, n_answers),
+        )  # fmt: skip
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, s, s) -> landmarks (B, K, 2) in 0..1 of the side, answers (B, A); s is a multiple of 16."""
+        fine = self.fine(self.stem(image))
+        middle = self.middle(fine)
+        coarse = self.coarse(middle)
+        merged = self.from_middle(middle) + _doubled(self.from_coarse(coarse))
+        cells = self.smooth(self.from_fine(fine) + _doubled(merged))
+        points = mean_places(self.heat(cells).float())
+        # the answers must not bend the points towards what helps them: they are measured as landmarks
+        at = points.detach()
+        found = functional.grid_sample(self.local(cells).float(), at[:, :, None] * 2 - 1, align_corners=False)
+        centred = at - at.mean(dim=1, keepdim=True)
+        shape = centred / (centred.square().mean(dim=(1, 2), keepdim=True).sqrt() + 1e-6)
+        pooled = functional.adaptive_avg_pool2d(coarse, 2)
+        answer = self.answer(torch.cat([pooled.flatten(1).float(), found.flatten(1), shape.flatten(1)], dim=1))
+        return points, answer.float()
+
+
+def mean_places(heat: Tensor) -> Tensor:
+    """The mean place under the softmax of each map: (B, K, m, m) -> (B, K, 2) x and y in 0..1 of the side."""
+    n, k, height, width = heat.shape
+    share = heat.flatten(2).softmax(dim=2).reshape(n, k, height, width)
+    across, down = ((torch.arange(size, device=heat.device) + 0.5) / size for size in (width, height))
+    return torch.stack([(share.sum(2) * across).sum(2), (share.sum(3) * down).sum(2)], dim=2)
+
+
+def _doubled(x: Tensor) -> Tensor:
+    larger: Tensor = functional.interpolate(x, scale_factor=2, mode="nearest")
+    return larger
+
+
+def eye_share(landmarks: Tensor, stored: int) -> Tensor:
+    """Distance of the outer eye corners (B,) as a share of the side; `TYPICAL_EYES` where they are unknown.
+
+    Args:
+        landmarks: (B, K, 2) px of the stored face.
+        stored: S.
+    """
+    eyes = biocular_distance(landmarks.double().numpy()) / stored
+    return torch.from_numpy(np.nan_to_num(eyes, nan=TYPICAL_EYES).astype(np.float32))
+
+
+def landmark_distance(points: Tensor, landmarks: Tensor, biocular: Tensor) -> Tensor:
+    """Mean distance of found from true landmarks as a share of the eye distance, a scalar; unknown ones count 0.
+
+    Args:
+        points: (B, K, 2) of `PointNetwork`.
+        landmarks: (B, K, 2) in the same unit, NaN where unknown.
+        biocular: (B,) of `eye_share`.
+    """
+    gap = torch.where(~landmarks.isnan(), points - landmarks.nan_to_num(), 0)
+    return ((gap.square().sum(dim=2) + 1e-8).sqrt().mean(dim=1) / biocular).mean()
 
 
 def in_parts(network: nn.Module, face: npt.NDArray[np.uint8] | Tensor, side: int) -> list[Tensor]:

@@ -1,11 +1,12 @@
 """Judge of emotion: which acted expression does a face show?
 
 It learns from posed pictures, each an actor's expression at its apex, and from speech, which is neutral however far the
-mouth opens. Spontaneous clips have a task and no certain expression: they teach action unit intensities alone, which
-the network predicts on the way and reads again for its answer, because the expressions are made of them (Ekman and
-Friesen's prototypes). The field uses networks taught on AffectNet or RAF-DB; this one is **[R]**, a design of our own.
+mouth opens. Spontaneous clips have a task and no certain expression: they teach landmarks and action unit intensities
+alone, from which the answer is read, because the expressions are made of them (Ekman and Friesen's prototypes). Few
+pictures are labelled, but every face has points: hence `blocks.PointNetwork`, a judge of its own with its own weights.
+The field uses networks taught on AffectNet or RAF-DB; this one is **[R]**, a design of our own.
 
-Legend: B faces, A action units, E emotions.
+Legend: B faces, A action units, E emotions, K = 68 landmarks.
 """
 
 from __future__ import annotations
@@ -23,9 +24,18 @@ from vultus.core.system import Batch
 from vultus.data.splits import Part
 from vultus.data.tables import ACTION_UNITS, EMOTIONS
 from vultus.judges import AcceptanceTest, Judge, JudgeCard, JudgeFold
-from vultus.judges.blocks import Residual, ViewConfig, draw_rows, in_parts, random_views, some_rows, stem
+from vultus.judges.blocks import (
+    PointNetwork,
+    ViewConfig,
+    draw_rows,
+    eye_share,
+    in_parts,
+    landmark_distance,
+    random_views,
+    some_rows,
+)
 
-KIND_SHARE = {"posed": 0.6, "spontaneous": 0.3, "speech": 0.1}
+KIND_SHARE = {"posed": 0.5, "spontaneous": 0.4, "speech": 0.1}
 SPEECH_ROWS = 120
 """Frames of speech that are scored beside all posed pictures."""
 NOT_TOLD = -1
@@ -39,16 +49,21 @@ class Config:
     emotions: tuple[str, ...] = ("happiness", "sadness", "anger", "surprise", "fear", "disgust", "neutral")
     """Names of the answers, in order."""
     image_px: int = 64
-    """Side at which the network sees the face."""
-    width: int = 48
-    """Channels after the stem."""
-    hidden: int = 96
-    dropout: float = 0.2
-    intensity_weight: float = 1.0
+    """Side at which the network sees the face; a multiple of 16."""
+    width: int = 32
+    """Channels of the map."""
+    point_channels: int = 16
+    """Numbers that are read from the map at each landmark."""
+    hidden: int = 128
+    """Units of the layer before the answers."""
+    dropout: float = 0.3
+    intensity_weight: float = 2.0
     """Of the action unit intensities, against the cross-entropy of the emotion."""
+    landmark_weight: float = 3.0
+    """Of the mean distance of the landmarks as a share of the eye distance."""
     views: ViewConfig = field(
         default_factory=lambda: ViewConfig(
-            turn_rad=0.12, scale=0.08, shift=0.03, light=0.2, blur_px=0.8, noise=0.03, patch=0.15
+            turn_rad=0.15, scale=0.1, shift=0.04, light=0.25, blur_px=0.8, noise=0.04, patch=0.2
         )
     )
 
@@ -59,29 +74,20 @@ class Config:
 
 
 class EmotionNetwork(nn.Module):
-    """(B, 3, s, s) -> logits (B, E) and action unit intensities (B, A)."""
+    """(B, 3, s, s) -> logits (B, E), action unit intensities (B, A), landmarks (B, K, 2) in 0..1 of the side."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        w = config.width
-        self.body = nn.Sequential(stem(w), Residual(w, w), Residual(w, 2 * w, 2), Residual(2 * w, 5 * w // 2, 2))
-        # four by four cells: the same wrinkle means another emotion at the brow and at the mouth
-        self.hidden = nn.Sequential(
-            nn.Dropout(config.dropout),
-            nn.Linear(16 * (5 * w // 2), config.hidden),
-            nn.ReLU(),
-            nn.Dropout(config.dropout),
-        )
-        self.intensity = nn.Linear(config.hidden, len(ACTION_UNITS))
-        self.emotion = nn.Linear(config.hidden + len(ACTION_UNITS), len(config.emotions))
+        self.sizes = [len(config.emotions), len(ACTION_UNITS)]
+        self.points = PointNetwork(config.width, config.point_channels, config.hidden, config.dropout, sum(self.sizes))
+        self.prototypes = nn.Linear(len(ACTION_UNITS), len(config.emotions), bias=False)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
-        cells = functional.adaptive_avg_pool2d(self.body(image), 4)
-        hidden = self.hidden(cells.flatten(1))
-        intensity = self.intensity(hidden)
-        logits = self.emotion(torch.cat([hidden, intensity], dim=1))
-        return logits.float(), intensity.float()
+        points, answer = self.points(image)
+        direct, intensity = answer.split(self.sizes, dim=1)
+        logits: Tensor = direct + self.prototypes(intensity)
+        return logits.float(), intensity, points
 
 
 class EmotionJudge(Judge):
@@ -101,9 +107,11 @@ class EmotionJudge(Judge):
         """Random views of posed pictures, speech and spontaneous clips."""
         rows = draw_rows(fold.clips("train"), KIND_SHARE, rng, batch_size)
         face, points = (torch.from_numpy(np.asarray(fold.store[name][rows])) for name in ("face", "landmarks_68"))
-        image, _ = random_views(face, points, self.config.image_px, self.config.views, rng)
+        image, placed = random_views(face, points, self.config.image_px, self.config.views, rng)
         return {
             "image": image,
+            "landmarks": placed,
+            "biocular": eye_share(points, face.shape[1]),
             "emotion": torch.from_numpy(self._labels(fold, rows)),
             "au_intensity": torch.from_numpy(np.asarray(fold.store["au_intensity"][rows])).float(),
         }
@@ -116,8 +124,9 @@ class EmotionJudge(Judge):
         return np.where(about["kind"].to_numpy() == "spontaneous", NOT_TOLD, label)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Cross-entropy of the emotion where it is certain, smooth L1 of the intensities."""
-        logits, intensity = self.network(batch["image"])
+        """Cross-entropy of the emotion where it is certain, smooth L1 of intensities, mean distance of landmarks."""
+        logits, intensity, points = self.network(batch["image"])
+        distance = landmark_distance(points, batch["landmarks"], batch["biocular"])
         told = batch["emotion"] != NOT_TOLD
         entropy = functional.cross_entropy(logits, batch["emotion"], ignore_index=NOT_TOLD, reduction="sum")
         rated = ~batch["au_intensity"].isnan()
@@ -125,16 +134,17 @@ class EmotionJudge(Judge):
         return {
             "emotion": entropy / told.sum().clamp(min=1),
             "intensity": self.config.intensity_weight * (error * rated).sum() / rated.sum().clamp(min=1),
+            "landmarks": self.config.landmark_weight * distance,
         }
 
     def predict(self, batch: Batch) -> Tensor:
         """Probabilities (B, E) of a batch of inputs."""
-        logits, _ = self.network(batch["image"])
+        logits, _, _ = self.network(batch["image"])
         probability: Tensor = logits.softmax(dim=1)
         return probability
 
     def probability(self, face: npt.NDArray[np.uint8] | Tensor) -> npt.NDArray[np.float32]:
-        """How sure the judge is of each emotion.
+        """How sure the judge is of each emotion, the mean over a face and its mirror image.
 
         Args:
             face: (N, S, S, 3) uint8 RGB, cut out as in the store ``faces``; any S.
@@ -145,8 +155,12 @@ class EmotionJudge(Judge):
         Raises:
             ValueError: another shape or type.
         """
-        logits, _ = in_parts(self.network, face, self.config.image_px)
-        return np.asarray(logits.softmax(dim=1).numpy())
+        faces = np.asarray(face)
+        seen, mirrored = (
+            in_parts(self.network, np.ascontiguousarray(side), self.config.image_px)[0].softmax(dim=1)
+            for side in (faces, faces[:, :, ::-1])
+        )
+        return np.asarray(((seen + mirrored) / 2).numpy())
 
     def validation(self, fold: JudgeFold) -> dict[str, float]:
         """Unweighted average recall of posed pictures, and how much of the speech is called neutral."""
