@@ -78,14 +78,16 @@ class EmotionNetwork(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.sizes = [len(config.emotions), len(ACTION_UNITS)]
-        self.points = PointNetwork(config.width, config.point_channels, config.hidden, config.dropout, sum(self.sizes))
+        self.n_emotions = len(config.emotions)
+        self.points = PointNetwork(
+            config.width, config.point_channels, config.hidden, config.dropout, self.n_emotions + len(ACTION_UNITS)
+        )
         self.prototypes = nn.Linear(len(ACTION_UNITS), len(config.emotions), bias=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
         points, answer = self.points(image)
-        direct, intensity = answer.split(self.sizes, dim=1)
+        direct, intensity = answer[:, : self.n_emotions], answer[:, self.n_emotions :]
         logits: Tensor = direct + self.prototypes(intensity)
         return logits.float(), intensity, points
 
