@@ -8,7 +8,7 @@ import torch
 
 from vultus.core.seeds import generator, seed_everything
 from vultus.judges import JudgeFold
-from vultus.judges.identity import Config, IdentityJudge
+from vultus.judges.identity import Config, GuiseConfig, IdentityJudge, disguised
 
 SMALL = Config(image_px=32, width=8, dimensions=8)
 
@@ -36,6 +36,22 @@ def test_a_batch_holds_several_people_in_several_clips(judge: IdentityJudge, peo
     assert counts.tolist() == [4, 4, 4]
     again = judge.teach(people, generator(1, "x"), 12)
     assert torch.equal(batch["image"], again["image"])
+
+
+def test_more_people_than_there_are_come_in_two_disguises(judge: IdentityJudge, people: JudgeFold) -> None:
+    known = len(people.split.people("train"))
+    batch = judge.teach(people, generator(1, "x"), 4 * (known + 2))
+    assert len(batch["person"].unique()) == known + 2
+
+
+def test_a_disguise_is_worn_in_all_frames_of_a_person(people: JudgeFold) -> None:
+    face = torch.from_numpy(np.asarray(people.store["face"][:1])).expand(4, -1, -1, -1)
+    worn = disguised(face, 2, GuiseConfig(), generator(1, "x"))
+    assert worn.shape == face.shape
+    assert torch.equal(worn[0], worn[1])
+    assert torch.equal(worn[2], worn[3])
+    assert (worn[0] != worn[2]).any()
+    assert torch.equal(disguised(face, 2, GuiseConfig(warp=0, stretch=0, tint=0), generator(1, "x")), face)
 
 
 def test_it_learns_to_tell_drawn_people_apart(judge: IdentityJudge, people: JudgeFold) -> None:
