@@ -15,7 +15,7 @@ from vultus.core import registry
 ROOT = Path(__file__).parents[1]
 TRAINING_PACKAGES = ("core", "nn", "losses", "metrics", "systems", "judges")
 NOT_ON_A_BARE_GPU_IMAGE = (
-    *("mlflow", "dvc", "prefect", "great_expectations", "librosa", "av", "numba", "soundfile", "h5py"),
+    *("mlflow", "dvc", "prefect", "great_expectations", "librosa", "av", "soundfile", "h5py"),
     *("espeakng_loader", "mediapipe", "matplotlib", "jinja2", "torchmetrics"),
 )
 
