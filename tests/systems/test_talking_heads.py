@@ -260,7 +260,10 @@ def test_without_judges_their_numbers_are_missing_and_said_so(
     )
 
 
-def test_an_evaluation_draws_films_with_sound_and_mouths(experiment: Experiment, tmp_path: Path) -> None:
+def test_an_evaluation_draws_films_with_sound_and_mouths(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where no judges are
     train(experiment, tmp_path / "models", tmp_path / "checkpoints")
     evaluate(experiment, tmp_path / "models", tmp_path / "reports")
     pictures = tmp_path / "reports/pictures"
