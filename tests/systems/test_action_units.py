@@ -231,7 +231,7 @@ def test_local_contrast_is_the_distance_from_the_mean_around_in_local_deviations
 def test_local_contrast_does_not_see_the_light() -> None:
     dark = np.random.default_rng(1).integers(20, 60, (2, 32, 32, 3), dtype=np.uint8)
     np.testing.assert_allclose(local_contrast(4 * dark, 9), local_contrast(dark, 9), atol=0.4)
-    assert np.abs(local_contrast(dark, 9)).max() > 2
+    assert np.abs(local_contrast(dark, 9)).max() > 1.5
     np.testing.assert_array_equal(local_contrast(np.full((1, 16, 16, 3), 90, np.uint8), 9), 0)
 
 

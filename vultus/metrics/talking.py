@@ -54,6 +54,8 @@ _MEANS = (
     "PSNR", "PSNR/mouth", "SSIM", "LPIPS", "CPBD", "CPBD16", "SyncC", "SyncD", "SyncOffset", "LMD", "LMD/eye",
     "MouthCorrelation",
 )  # fmt: skip
+SYNC_FRAMES = 36
+"""Shortest clip whose synchrony has a value: 31 shifts of windows of five frames."""
 NAN = float("nan")
 
 
@@ -126,7 +128,7 @@ class Bench:
         return {"CPBD" if block == BLOCK_PX else "CPBD16": float(known.mean()) if len(known) else NAN}
 
     def _sync(self, faces: Array, mfcc: Array) -> dict[str, float]:
-        if "syncnet" not in self.judges:
+        if "syncnet" not in self.judges or len(faces) < SYNC_FRAMES:
             return {}
         scores = self.judges["syncnet"].scores(faces, mfcc)
         offset = abs(float(scores.offset_frames))
