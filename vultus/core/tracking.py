@@ -154,7 +154,7 @@ def read_result(root: Path, system: str, params: Mapping[str, Any], lock: Mappin
         synthetic=params["datasets"].get(dataset, {}).get("source") == SYNTHETIC_SOURCE,
         split_hash=" ".join(sorted(set(rows["split_hash"].dropna()))),
         params=_flat({"seed": params["seed"], **section, **_trained(models, configs)}),
-        metrics={name: float(value) for name, value in metrics.items() if isinstance(value, int | float)},
+        metrics={_mlflow_name(name): float(v) for name, v in metrics.items() if isinstance(v, int | float)},
         history=pd.read_parquet(history_file) if history_file.is_file() else pd.DataFrame(),
         files=(
             *(folder / name for name in ("metrics.json", "results.csv", "curves.csv") if (folder / name).is_file()),
@@ -284,6 +284,11 @@ def _folds(history: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     if "fold" in history:
         for fold in history["fold"].unique():
             yield str(fold), history[history["fold"] == fold]
+
+
+def _mlflow_name(metric: str) -> str:
+    """``WER@general_lm`` as ``WER:general_lm``: MLflow allows no @."""
+    return metric.replace("@", ":")
 
 
 def _epoch_metrics(history: pd.DataFrame) -> list[tuple[str, float, int]]:
