@@ -230,7 +230,7 @@ def test_a_training_that_is_killed_ends_with_the_same_bytes(experiment: Experime
 @pytest.mark.slow
 def test_a_single_clip_can_be_learnt_by_heart(experiment: Experiment) -> None:
     config = dataclasses.replace(
-        experiment.config, width=0.25, hidden=64, lambda_au=0.0, use_frame_disc=False, flip=False
+        experiment.config, width=0.5, hidden=192, lambda_au=0.0, use_frame_disc=False, flip=False
     )
     experiment = dataclasses.replace(experiment, config=config)
     fold = fold_of(experiment)
