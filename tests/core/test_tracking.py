@@ -156,6 +156,19 @@ def test_a_result_without_numbers_is_still_a_run(root: Path, empty_database: Pat
     assert parent.data.metrics == {}
 
 
+def test_names_with_an_at_sign_become_names_that_mlflow_allows(root: Path, empty_database: Path) -> None:
+    shutil.copy(empty_database, root / "mlflow.db")
+    (root / "reports/systems/jaa_net/metrics.json").write_text('{"WER": 0.2, "WER@general_lm": 0.6}')
+    history = pd.read_parquet(root / "models/jaa_net/history.parquet")
+    history["name"] = history["name"].replace("F1", "F1@general_lm")
+    history.to_parquet(root / "models/jaa_net/history.parquet")
+    write_lock(root, ("jaa_net",))
+    tracking.publish(root)
+    (parent,) = [run for run in _runs(root) if "mlflow.parentRunId" not in run.data.tags]
+    assert {"WER": 0.2, "WER:general_lm": 0.6}.items() <= parent.data.metrics.items()
+    assert "validation/F1:general_lm" in parent.data.metrics
+
+
 def test_nothing_ran_yet(tmp_path: Path) -> None:
     write_repository(tmp_path)
     (tmp_path / "dvc.lock").unlink()

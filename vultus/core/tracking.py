@@ -301,6 +301,7 @@ def _epoch_metrics(history: pd.DataFrame) -> list[tuple[str, float, int]]:
     names = means["split"] + "/" + means["name"]
     if phases:
         names = means["phase"].astype(str) + "/" + names
+    names = names.map(_mlflow_name)
     return list(zip(names, means["value"].astype(float), means["epoch"].astype(int), strict=True))
 
 
