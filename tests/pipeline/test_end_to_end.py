@@ -40,7 +40,8 @@ def _repro(folder: Path) -> list[str]:
 
 
 def _changed(folder: Path) -> set[str]:
-    return set(json.loads(_run(folder, "dvc", "status", "--json")))
+    """Stages of dvc.yaml that would run; the claims are a pipeline of their own."""
+    return {stage for stage in json.loads(_run(folder, "dvc", "status", "--json")) if ":" not in stage}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_results_cover_every_system(project: Path) -> None:
     results = read_rows(project / "reports/results.csv")
     assert tuple(results.columns) == COLUMNS
     assert list(dict.fromkeys(results["system"])) == _systems(project)
-    assert results["split_hash"].str.fullmatch(r"[0-9a-f]{12}").all()
+    assert results["split_hash"].str.fullmatch(r"[0-9a-f]{12}(\+[0-9a-f]{12})*").all()
     assert results["value"].notna().any()
     inside = results.dropna(subset=["value", "low", "high"])
     assert (inside["low"] <= inside["value"] + 1e-6).all()

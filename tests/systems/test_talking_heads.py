@@ -21,6 +21,7 @@ from vultus.core.results import read_rows
 from vultus.core.system import Batch, Evaluation, System
 from vultus.data.media import probe
 from vultus.data.tables import ACTION_UNITS
+from vultus.metrics import talking
 from vultus.metrics.image import psnr
 from vultus.systems.talking_heads import common
 from vultus.systems.talking_heads.common import FAMILY, HEADLINE, Prediction, TalkingFold
@@ -78,6 +79,7 @@ class Judge:
 def judged(monkeypatch: pytest.MonkeyPatch) -> None:
     judges = {name: Judge(name) for name in ("perceptual", "au", "syncnet", "lip_reader")}
     monkeypatch.setattr(common, "load_judges", lambda: judges)
+    monkeypatch.setattr(talking, "SYNC_FRAMES", 1)  # the toys speak for half a second
 
 
 class Echo(System):

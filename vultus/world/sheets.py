@@ -50,7 +50,7 @@ def write_sheets(folder: Path, config: WorldConfig, seed: int) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     everybody = list(population.subjects(config))
-    singles = [subject for subject in everybody if subject.count("-") == 1]
+    singles = [subject for subject in everybody if subject.count("-") == 1 and subject.startswith(GROUPS)]
     model = singles[min(3, len(singles) - 1)] if singles else everybody[0]
     made: dict[str, tuple[RGB, str]] = {
         "action_units.jpg": (
