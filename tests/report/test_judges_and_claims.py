@@ -83,6 +83,18 @@ def test_judged_numbers_are_marked_and_controls_stand_beside_them(tmp_path: Path
     assert "truth 0.020" in page
 
 
+def test_numbers_of_a_judge_that_was_not_accepted_carry_a_mark_of_their_own(tmp_path: Path) -> None:
+    params = write_repository(tmp_path)
+    results = tmp_path / "reports/systems/jaa_net/results.csv"
+    missed = "au embedded 1f2e (not accepted)"
+    write_rows(results, [row("F1", 0.5, "syncnet embedded 1f2e"), row("NME", 0.1, missed)])
+    build_site(tmp_path, tmp_path / "site", params)
+    page = plain((tmp_path / "site/systems/jaa_net.html").read_text())
+    assert "NME*†" in page
+    assert "F1*†" not in page
+    assert "missed a bound of its acceptance test" in page
+
+
 def test_the_ledger_page_has_each_claim_with_its_verdict(tmp_path: Path) -> None:
     params = write_repository(tmp_path)
     write_ledger(tmp_path)

@@ -49,6 +49,8 @@ class FamilyTable:
     systems: list[SystemReport]
     judged: frozenset[str]
     """Metrics that a judge trained here has measured."""
+    doubted: frozenset[str]
+    """Those of them whose judge missed its acceptance test."""
     parts: list[tuple[str, list[str], dict[str, dict[str, float]]]]
     """For each metric that has parts: (metric, names of the parts, {system: {part: value}})."""
     chart: Chart | None
@@ -288,15 +290,17 @@ def _family_table(family: str, dataset: str, systems: list[SystemReport], out: P
         synthetic=any(system.synthetic for system in systems),
         metrics=metrics,
         systems=systems,
-        judged=frozenset(
-            str(row["metric"])
-            for system in systems
-            for row in system.metrics(metrics).to_dict("records")
-            if "embedded" in row["judge"]
-        ),
+        judged=_measured_by(systems, metrics, "embedded"),
+        doubted=_measured_by(systems, metrics, "not accepted"),
         parts=parts,
         chart=_headline_chart(family, dataset, metrics, systems, out),
     )
+
+
+def _measured_by(systems: Sequence[SystemReport], metrics: tuple[str, ...], label: str) -> frozenset[str]:
+    """The metrics with a judge whose label says so."""
+    rows = [row for system in systems for row in system.metrics(metrics).to_dict("records")]
+    return frozenset(str(row["metric"]) for row in rows if label in row["judge"])
 
 
 def _headline_chart(
