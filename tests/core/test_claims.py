@@ -12,7 +12,7 @@ import yaml
 
 from tests.contract.toys import smoke_experiment
 from tests.systems.toy_faces import write_toy
-from vultus.core import claims, registry
+from vultus.core import claims, experiment, registry
 from vultus.core.claims import Arm, arms, ledger, paired_difference, run_arm, run_claims, verdict
 from vultus.core.errors import UserError
 from vultus.core.registry import Claim
@@ -67,12 +67,12 @@ def test_arms_name_the_changes_and_the_other_system() -> None:
 def preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A claims preset on toy faces, run from a folder of its own."""
     write_toy(tmp_path)
-    experiment = smoke_experiment("plain_cnn", tmp_path)
+    toy = smoke_experiment("plain_cnn", tmp_path)
     monkeypatch.chdir(tmp_path)
 
     def load(key: str, params: Path, seed: int) -> Any:
         assert (key, params) == ("plain_cnn", Path("claims.yaml"))
-        return dataclasses.replace(experiment, seed=seed)
+        return dataclasses.replace(toy, seed=seed)
 
     monkeypatch.setattr(claims, "load_experiment", load)
     return Path("claims.yaml")
@@ -82,10 +82,10 @@ def test_an_arm_is_trained_once_and_its_scores_are_repeatable(preset: Path, monk
     arm = Arm("plain_cnn", '{"hidden": 8}')
     first = run_arm(arm, 3, ["Accuracy"], preset)
 
-    def no_training(*_: Any) -> str:
+    def no_training(*_: Any) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(claims, "train", no_training)
+    monkeypatch.setattr(experiment, "train", no_training)
     pd.testing.assert_frame_equal(run_arm(arm, 3, ["Accuracy"], preset), first)
     assert first["replicate"].tolist() == list(range(-1, len(first) - 1))
     assert first["value"].between(0, 1).all()

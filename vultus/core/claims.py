@@ -9,13 +9,12 @@ each of them subtracts the two arms' values on the r-th draw of subjects, which 
     contradicted    it lies on the other side
     not confirmed   it holds 0
 
-Weights of a trained arm are kept in ``.cache/vultus/claims`` under a hash of everything that they depend on, so that
-a ledger that was interrupted goes on where it stopped; scores are computed anew.
+Weights of a trained arm are kept (`vultus.core.experiment.trained`), so that a ledger that was interrupted goes on
+where it stopped; scores are computed anew.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -32,14 +31,13 @@ from vultus.core import registry
 from vultus.core.config import load_params
 from vultus.core.console import track
 from vultus.core.errors import UserError
-from vultus.core.experiment import Experiment, assess, load_experiment, train, with_changes
+from vultus.core.experiment import Experiment, assess, load_experiment, trained, with_changes
 from vultus.core.processes import one_thread_a_process
 from vultus.core.registry import Card, Claim
 from vultus.core.seeds import generator
 
 Array = npt.NDArray[np.float64]
 
-CACHE = Path(".cache/vultus/claims")
 COLUMNS = (
     "system", "claim", "metric", "direction", "variant", "baseline", "difference", "low", "high", "seeds", "verdict",
     "paper_claim",
@@ -94,7 +92,6 @@ def run_claims(key: str, seeds: Sequence[int], params: Path, folder: Path, proce
         for arm, metric in zip(arms(key, claim), (claim.metric, claim.baseline_metric or claim.metric), strict=True):
             wanted.setdefault(arm, set()).add(metric)
     jobs = [(arm, seed, sorted(metrics)) for seed in seeds for arm, metrics in wanted.items()]
-    CACHE.mkdir(parents=True, exist_ok=True)
     tables = []
     # A process an arm: `code_version` covers the modules that are loaded, and the arm before may have loaded others.
     with (
@@ -122,10 +119,7 @@ def run_arm(arm: Arm, seed: int, metrics: Sequence[str], params: Path) -> pd.Dat
     """
     experiment = load_experiment(arm.system, params, seed)
     experiment = with_changes(experiment, **_as_fields(experiment, arm))
-    models = CACHE / _weights_key(experiment)
-    if not models.exists():
-        train(experiment, models)
-    evaluation, _, _ = assess(experiment, models)
+    evaluation, _, _ = assess(experiment, trained(experiment))
     missing = sorted(set(metrics) - set(evaluation.replicates))
     if missing:
         known = ", ".join(sorted(evaluation.replicates))
@@ -224,9 +218,3 @@ def _as_fields(experiment: Experiment, arm: Arm) -> dict[str, Any]:
         name: tuple(value) if isinstance(getattr(experiment.config, name), tuple) else value
         for name, value in changes.items()
     }
-
-
-def _weights_key(experiment: Experiment) -> str:
-    folds = registry.family(experiment.card.family).folds(experiment)
-    facts = [experiment.run_key(fold) for fold in folds]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]

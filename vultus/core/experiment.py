@@ -29,6 +29,7 @@ from vultus.core.seeds import seed_everything
 from vultus.core.system import Evaluation, Fold, System
 
 CHECKPOINTS = Path(".cache/vultus/checkpoints")
+TRAINED = Path(".cache/vultus/trained")
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,22 @@ def load_experiment(key: str, params: Path | str = "params.yaml", seed: int | No
     )
 
 
-def train(experiment: Experiment, folder: Path, checkpoints: Path = CHECKPOINTS) -> str:
-    """Train every fold and write ``folder`` (``models/S``); returns the closing line of the stage.
+def trained(experiment: Experiment, store: Path = TRAINED) -> Path:
+    """The folder that `train` writes, kept under a hash of all that it depends on: trained at the first call alone.
+
+    The dependencies of a stage are folders, so that DVC starts it again after changes that do not touch its training.
+    """
+    folds = registry.family(experiment.card.family).folds(experiment)
+    keys = json.dumps([experiment.run_key(fold) for fold in folds])
+    folder = store / f"{experiment.card.key}-{hashlib.sha256(keys.encode()).hexdigest()[:16]}"
+    if not folder.exists():
+        store.mkdir(parents=True, exist_ok=True)
+        train(experiment, folder)
+    return folder
+
+
+def train(experiment: Experiment, folder: Path, checkpoints: Path = CHECKPOINTS) -> None:
+    """Train every fold and write ``folder``.
 
     Args:
         experiment: what to train.
@@ -159,9 +174,14 @@ def train(experiment: Experiment, folder: Path, checkpoints: Path = CHECKPOINTS)
         (out / "training.json").write_text(json.dumps(summary, indent=2) + "\n")
     for resume in resume_folders:
         shutil.rmtree(resume)
+
+
+def describe_training(models: Path) -> str:
+    """What was trained and which epochs were selected, in one line: the closing line of the stage."""
+    summary = _read_summary(models / "training.json")
     phases = [phase for entry in summary["folds"] for phase in entry["phases"].values()]
     chosen = ", ".join(f"epoch {p['epoch'] + 1} ({p['metric']} {p['value'] or float('nan'):.3f})" for p in phases)
-    return f"{experiment.card.key}, {summary['parameters']:,} parameters, selected {chosen or 'by its own fit'}"
+    return f"{summary['system']}, {summary['parameters']:,} parameters, selected {chosen or 'by its own fit'}"
 
 
 def assess(experiment: Experiment, models: Path) -> tuple[Evaluation, list[System], list[Fold]]:
