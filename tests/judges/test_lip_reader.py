@@ -14,7 +14,7 @@ from vultus.core.seeds import generator, seed_everything
 from vultus.core.system import Phase
 from vultus.judges import JudgeFold
 from vultus.judges.grid import PHONES, SLOTS
-from vultus.judges.lip_reader import CONTEXT, Config, Eyes, LipReader, _between, _Films
+from vultus.judges.lip_reader import CONTEXT, Config, Eyes, LipReader, _between, _Films, _joints, _spliced
 
 CONFIG = Config(width=4, hidden=16, strip_frames=10, views=1, read_epochs=2, read_batch_size=4)
 TRAIN = TrainConfig(epochs=2, batch_size=6, steps_per_epoch=4, optimizer="adamw", learning_rate=5e-3)
@@ -122,8 +122,30 @@ def test_eyes_see_two_frames_either_way() -> None:
 
 
 def test_tracks_are_read_between_frames() -> None:
-    track = np.arange(5, dtype=np.float32)[None, :, None] ** 2
-    assert _between(track, np.array([[0.0, 0.5, 2.25, 4.0]]))[0, :, 0].tolist() == [0.0, 0.5, 5.25, 16.0]
+    tracks = np.stack([np.zeros(5), np.arange(5) ** 2]).astype(np.float32)[:, :, None]
+    clip, at = np.array([[1, 1, 0, 1, 1, 1]]), np.array([[0.0, 0.5, 1.5, 2.25, 4.0, 7.0]])
+    assert _between(tracks, clip, at)[0, :, 0].tolist() == [0.0, 0.5, 0.0, 5.25, 16.0, 16.0]
+
+
+def test_a_spliced_sentence_goes_on_with_the_next_word_of_another_clip() -> None:
+    joints = np.array([[10.0, 20, 30, 40, 50], [12, 25, 33, 47, 52], [8, 22, 35, 38, 55]])
+    straight = np.tile(np.arange(75.0), (40, 1))
+    clip, at = _spliced(joints, straight, 2, generator(1, "splices"))
+    assert max(len(set(row)) for row in clip.tolist()) == 3
+    slot = (at[..., None] > joints[clip]).sum(axis=2)
+    assert np.isin(np.diff(slot, axis=1), (0, 1)).all()
+    stays = np.diff(clip, axis=1) == 0
+    assert np.allclose(np.diff(at, axis=1)[stays], 1)
+    assert (np.diff(slot, axis=1)[~stays] == 1).all()
+    whole, unmoved = _spliced(joints, straight, 0, generator(1, "splices"))
+    assert np.array_equal(unmoved, straight)
+    assert (whole == whole[:, :1]).all()
+
+
+def test_a_sentence_with_a_word_missing_is_named(fold: JudgeFold) -> None:
+    first = fold.units.index[(fold.units["clip_id"] == "clip0") & (fold.units["tier"] == "word")][0]
+    with pytest.raises(UserError, match="clip0: a GRID sentence has 6 words, the units table 5"):
+        _joints(fold.units.drop(index=first)[lambda units: units["clip_id"] == "clip0"])
 
 
 def test_what_cannot_be_read_is_refused(fold: JudgeFold) -> None:

@@ -11,7 +11,8 @@ film. Here are minutes of film whose every phone, muscle and landmark is known, 
   a power of the phones' priors.
 
 Eyes learn first, from strips of many clips. Then they are fixed, a few views of each clip are put through them, and
-the reading part learns from those at changed speeds.
+the reading part learns from those at changed speeds. Of the grammar's 40 000 sentences the teaching people say little
+more than a hundred, which it would know by heart; so each of its sentences is spliced, between two words, from several.
 
 Input: ``face`` (T, S, S, 3) uint8 RGB at 25 frames/s, a box that stands still. Output: six words.
 
@@ -26,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -75,6 +77,8 @@ class Config:
     """Length of the strips of film that teach the eyes."""
     views: int = 6
     """Random views of each clip that teach the reading part."""
+    splices: int = 2
+    """Places at which a teaching sentence goes on as another clip does."""
     speed: float = 0.15
     """Largest change of speed of a teaching clip, natural logarithm."""
     input_noise: float = 0.1
@@ -139,7 +143,7 @@ class LipReader(Judge):
         self.register_buffer("log_prior", torch.zeros(len(PHONES)))
         self.reads = False
         self._films: _Films | None = None
-        self._told: list[Tensor] = []
+        self._told: npt.NDArray[np.float32] | None = None
 
     def prepare(self, fold: Fold) -> None:
         """Pronunciations and priors of the teaching people."""
@@ -163,7 +167,7 @@ class LipReader(Judge):
     def begin_phase(self, phase: Phase) -> None:
         """The eyes are fixed while the reading part learns."""
         self.reads = phase.name == "read"
-        self._told = []
+        self._told = None
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name.startswith("eyes.") != self.reads)
         self.train(self.training)
@@ -195,31 +199,28 @@ class LipReader(Judge):
         }
 
     def _clips(self, films: _Films, rng: np.random.Generator, batch_size: int) -> Batch:
-        if not self._told:
+        if self._told is None:
             self._told = self._views(films)
-        clip, view = rng.integers(len(films.clip_id), size=batch_size), rng.integers(len(self._told), size=batch_size)
         speed = np.exp(rng.uniform(-self.config.speed, self.config.speed, (batch_size, 1)))
         centre = (films.n_frames - 1) / 2
         at = (np.arange(films.n_frames) - centre) * speed + centre + rng.uniform(-4, 4, (batch_size, 1))
-        at = np.clip(at, 0, films.n_frames - 1)
-        told = torch.stack([self._told[v][c] for c, v in zip(clip, view, strict=True)]).numpy()
+        clip, at = _spliced(films.joints, at, self.config.splices, rng)
+        view = rng.integers(self.config.views, size=(batch_size, 1))
+        told = _between(self._told, view * len(films.clip_id) + clip, at)
         noise = rng.standard_normal(told.shape, np.float32) * self.config.input_noise
-        return {
-            "told": torch.from_numpy(_between(told, at) + noise),
-            "phones": torch.from_numpy(_between(films.phones[clip].reshape(batch_size, films.n_frames, -1), at)),
-        }
+        phones = films.phones.reshape(len(films.clip_id), films.n_frames, -1)
+        return {"told": torch.from_numpy(told + noise), "phones": torch.from_numpy(_between(phones, clip, at))}
 
-    def _views(self, films: _Films) -> list[Tensor]:
-        """What the eyes tell of random views of each teaching clip, (clips, T, told) each."""
-        views = []
+    def _views(self, films: _Films) -> npt.NDArray[np.float32]:
+        """What the eyes tell of random views of all teaching clips, view after view: (views clips, T, told)."""
+        pieces = []
         with torch.inference_mode():
             for view in range(self.config.views):
-                pieces = []
                 for start in range(0, len(films.grey), 16):
                     grey = torch.from_numpy(films.grey[start : start + 16])
                     cut = Cut.draw(len(grey), generator(films.seed, "view", view, start), Jitter())
                     pieces.append(_told(self.eyes(cut.regions(grey).to(self.log_prior.device))).cpu())
-                views.append(torch.cat(pieces).clone())
+        views: npt.NDArray[np.float32] = torch.cat(pieces).numpy()
         return views
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -323,6 +324,8 @@ class _Films:
         rate, of_clip = config.steps_per_frame, dict(iter(fold.units.groupby("clip_id")))
         phones = [phone_shares(of_clip[clip_id], self.n_frames * rate, FPS * rate) for clip_id in self.clip_id]
         self.phones = np.stack(phones).reshape(len(phones), self.n_frames, rate, len(PHONES))
+        self.joints = np.stack([_joints(of_clip[clip_id]) for clip_id in self.clip_id])
+        """(clips, 5): the frame, with fractions, between each word and the next."""
 
 
 def _rate(judge: LipReader, fold: JudgeFold, part: Part) -> dict[str, float]:
@@ -348,12 +351,51 @@ def _told(seen: dict[str, Tensor]) -> Tensor:
     return torch.cat([5 * seen["actions"].float(), 10 * (points - middle), 5 * probability], dim=2)
 
 
-def _between(track: npt.NDArray[np.float32], at: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Values of tracks (B, T, C) at fractional frames (B, T'), linearly between the neighbours."""
-    low = np.minimum(np.floor(at).astype(np.int64), track.shape[1] - 2)
+def _joints(units: pd.DataFrame) -> npt.NDArray[np.float64]:
+    words = units[units["tier"] == "word"].sort_values("start_s")
+    if len(words) != len(SLOTS):
+        clip_id = units["clip_id"].iloc[0]
+        raise UserError(
+            f"{clip_id}: a GRID sentence has {len(SLOTS)} words, the units table {len(words)}; mend it or drop the clip"
+        )
+    middle = (words["end_s"].to_numpy()[:-1] + words["start_s"].to_numpy()[1:]) / 2
+    return np.asarray(FPS * middle - 0.5, np.float64)
+
+
+def _spliced(
+    joints: npt.NDArray[np.float64], at: npt.NDArray[np.float64], splices: int, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Clips (B, T) and frames (B, T) of them that make up sentences: one clip up to a joint, then another from there.
+
+    Args:
+        joints: (clips, 5) as in `_Films`.
+        at: (B, T) frames of the clips that the sentences begin with.
+        splices: how often another clip takes over; two at one joint count as one.
+        rng: draws clips and joints.
+    """
+    sentences, clips = len(at), len(joints)
+    clip = np.repeat(rng.integers(clips, size=(sentences, 1)), at.shape[1], axis=1)
+    for joint in np.sort(rng.integers(joints.shape[1], size=(splices, sentences, 1)), axis=0):
+        other, left = rng.integers(clips, size=(sentences, 1)), joints[clip, joint]
+        past = at > left
+        clip, at = np.where(past, other, clip), np.where(past, at - left + joints[other, joint], at)
+    return clip, at
+
+
+def _between(
+    tracks: npt.NDArray[np.float32], clip: npt.NDArray[np.int64], at: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float32]:
+    """Values (B, T', C) of tracks (clips, T, C) at fractional frames (B, T'), linearly between neighbours.
+
+    Args:
+        tracks: of all clips.
+        clip: (B, T') which of them.
+        at: (B, T') frames; those before the first or behind the last frame stand for that.
+    """
+    at = np.clip(at, 0, tracks.shape[1] - 1)
+    low = np.minimum(np.floor(at).astype(np.int64), tracks.shape[1] - 2)
     share = (at - low)[..., None].astype(np.float32)
-    clip = np.arange(len(track))[:, None]
-    mixed: npt.NDArray[np.float32] = track[clip, low] * (1 - share) + track[clip, low + 1] * share
+    mixed: npt.NDArray[np.float32] = tracks[clip, low] * (1 - share) + tracks[clip, low + 1] * share
     return mixed
 
 
