@@ -13,7 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from vultus.world import dataset, directing, population, recording
+from vultus.data.clips import write_clip
+from vultus.world import dataset, directing, population
 from vultus.world.population import PerGroup, WorldConfig
 
 _PROCESSES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -50,7 +51,7 @@ def one_core(config: WorldConfig) -> None:
             directed = time.process_time()
             pictures = [frame.rgb for frame in take.frames()]
             rendered = time.process_time()
-            recording.write_video(Path(folder) / f"{number}.mp4", pictures, take.plan.fps)
+            write_clip(Path(folder) / f"{number}.mp4", pictures, take.plan.fps)
             encoded = time.process_time()
             if number:
                 frames += len(pictures)

@@ -13,7 +13,7 @@ import pytest
 
 from vultus.data import tables
 from vultus.data.media import probe, read_frames, read_picture
-from vultus.world import dataset, directing, population, recording
+from vultus.world import dataset, directing, population
 from vultus.world.delivery import DELIVERED_EMOTIONS
 from vultus.world.performance import PROTOTYPES
 from vultus.world.population import PerGroup, WorldConfig
@@ -239,13 +239,3 @@ def test_people_table_holds_the_families(tmp_path: Path) -> None:
         assert read_picture(tmp_path / "world" / clip.video).shape == (64, 64, 3)
         if isinstance(clip.father, str):
             assert clip.father in people.index
-
-
-def test_video_refuses_what_h264_cannot_hold(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="even width"):
-        recording.write_video(tmp_path / "a.mp4", [np.zeros((15, 16, 3), np.uint8)], 25.0)
-    with pytest.raises(ValueError, match="at least one frame"):
-        recording.write_video(tmp_path / "b.mp4", [], 25.0)
-    frames = [np.zeros((16, 16, 3), np.uint8), np.zeros((16, 32, 3), np.uint8)]
-    with pytest.raises(ValueError, match="the first was"):
-        recording.write_video(tmp_path / "c.mp4", frames, 25.0)

@@ -36,6 +36,7 @@ import pyarrow.parquet as pq
 from vultus.core.console import track
 from vultus.core.processes import one_thread_a_process
 from vultus.data import tables
+from vultus.data.clips import write_clip
 from vultus.world import population, recording
 from vultus.world.directing import Take, direct, write_texts
 from vultus.world.genes import GENES
@@ -43,7 +44,7 @@ from vultus.world.muscles import AUS
 from vultus.world.performance import occurrence
 from vultus.world.population import ClipPlan, WorldConfig
 from vultus.world.render import Frame
-from vultus.world.speech import synthesiser
+from vultus.world.speech import SAMPLE_RATE_HZ, synthesiser
 from vultus.world.tongue import TONGUE_PARAMETERS
 
 CACHE = Path(".cache/vultus/world")
@@ -157,9 +158,11 @@ def write_world(config: WorldConfig, seed: int, root: Path | str, cache: Path | 
 
 @lru_cache(maxsize=1)
 def source_hash() -> str:
-    """Hash of everything that decides what a clip looks like: the sources of ``vultus.world``, the tables' columns."""
+    """Hash of everything that decides what a clip looks like: the sources of ``vultus.world``, the writer of films, the
+    tables' columns.
+    """
     here = Path(__file__).parent
-    sources = sorted(path for path in here.glob("*.py") if path.name != "sheets.py")
+    sources = sorted(path for path in here.glob("*.py") if path.name != "sheets.py") + [here.parent / "data/clips.py"]
     digest = hashlib.sha256()
     for path in sources:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -230,7 +233,7 @@ def record(take: Take, folder: Path) -> None:
     """
     plan = take.plan
     is_heard = take.utterance is not None and plan.kind != "tongue"
-    sound = recording.sixteen_bit(take.utterance.wav) if take.utterance is not None and is_heard else None
+    sound = take.utterance.wav if take.utterance is not None and is_heard else None
     frames: list[Frame] = []
     size: tuple[int, int] | None = None
     if plan.kind in population.PICTURES:
@@ -238,7 +241,7 @@ def record(take: Take, folder: Path) -> None:
         size = recording.write_picture(folder / "picture.png", frames[0].rgb)
     elif plan.kind != "utterance":
         pictures = take.articulation_pictures() if plan.kind == "tongue" else _kept(take.frames(), frames)
-        size = recording.write_video(folder / "video.mp4", pictures, plan.fps, sound)
+        size = write_clip(folder / "video.mp4", pictures, plan.fps, sound)
     if sound is not None:
         recording.write_wav(folder / "audio.wav", sound)
     if plan.kind == "multiview":
@@ -283,7 +286,7 @@ def _clip_row(take: Take, size: tuple[int, int] | None, is_heard: bool) -> dict[
         "n_frames": None if size is None else plan.n_frames,
         "width_px": None if size is None else size[1],
         "height_px": None if size is None else size[0],
-        "sample_rate_hz": recording.SAMPLE_RATE_HZ if is_heard else None,
+        "sample_rate_hz": SAMPLE_RATE_HZ if is_heard else None,
         "duration_s": None if is_picture else seconds,
         "emotion": plan.emotion,
         "transcript": None if said is None else said.transcript,

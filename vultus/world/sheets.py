@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vultus.data.clips import write_clip
 from vultus.data.tables import GROUPS
 from vultus.world import directing, performance, population, recording
 from vultus.world.camera import portrait_camera
@@ -22,6 +23,7 @@ from vultus.world.muscles import AUS
 from vultus.world.population import ROLES, ClipPlan, WorldConfig
 from vultus.world.render import Frame, FrameState, render_clip
 from vultus.world.scene import STYLES, Scene, random_scene
+from vultus.world.speech import SAMPLE_RATE_HZ
 
 RGB = NDArray[np.uint8]
 
@@ -204,7 +206,7 @@ def silent_speech(seed: int, config: WorldConfig, views: Sequence[ClipPlan], col
     clips = [list(take.articulation_pictures()) for take in takes]
     tiles = []
     for t in moments:
-        sample = (t + 0.5) / population.TONGUE_FPS * recording.SAMPLE_RATE_HZ
+        sample = (t + 0.5) / population.TONGUE_FPS * SAMPLE_RATE_HZ
         phone = next((phone.arpa for phone in said.phones if phone.end > sample), "")
         both = [cv2.resize(clip[t], (120, 96), interpolation=cv2.INTER_NEAREST) for clip in clips]
         tiles.append(_labelled(np.concatenate(both, axis=0), phone))
@@ -255,12 +257,12 @@ def talking(seed: int, config: WorldConfig, subject: str, video: Path, size_px: 
     scene = random_scene(population.stream(seed, subject, "sheet"), size_px=size_px, occluder_rate=0, glasses_rate=0)
     frames = [frame.rgb for frame in replace(take, scene=scene).frames()]
     assert take.utterance is not None
-    recording.write_video(video, frames, plan.fps, recording.sixteen_bit(take.utterance.wav))
+    write_clip(video, frames, plan.fps, take.utterance.wav)
     first, last = take.utterance.words[0].start, take.utterance.words[-1].end
     tiles = []
-    for t in np.linspace(first, last, 24, endpoint=False) / recording.SAMPLE_RATE_HZ * plan.fps:
+    for t in np.linspace(first, last, 24, endpoint=False) / SAMPLE_RATE_HZ * plan.fps:
         index = min(int(t), len(frames) - 1)
-        sample = (index + 0.5) / plan.fps * recording.SAMPLE_RATE_HZ
+        sample = (index + 0.5) / plan.fps * SAMPLE_RATE_HZ
         said = next(phone.arpa for phone in take.utterance.phones if phone.end > sample)
         mouth = frames[index][size_px // 2 : size_px - size_px // 8, size_px // 4 : 3 * size_px // 4]
         tiles.append(_labelled(mouth, said))
