@@ -5,7 +5,7 @@ and Pantic 2020 ask LipNet, Assael et al. 2016). LipNet learns a sentence's lett
 film. Here are minutes of film whose every phone, muscle and landmark is known, so the task is divided [R]:
 
 * *eyes*: from five grey pictures of the mouth region, three strided convolutions tell the lower face's action units,
-  the twenty lip points and the phone of each half frame; the lips of a new face are read through these few numbers;
+  the twenty lip points and the phone of each half frame, through a few features that are all the rest sees of a face;
 * *reading*: a bidirectional GRU over the clip turns them into the phone of each half frame, in its context;
 * *words*: the best path through the lattice of the GRID grammar (`vultus.judges.grid`), with the posteriors divided by
   a power of the phones' priors.
@@ -60,6 +60,8 @@ LIPS = slice(48, 68)
 N_LIPS = 20
 CONTEXT = 2
 """Frames that the eyes see before and after the one in question."""
+GLANCE = Jitter(shift=0.05, scale=0.07, stretch=0.04, turn_rad=0.05, gamma=0.2, noise=0.03, blur=0.3)
+"""How the views of one clip differ that are read together: half of what the judge has learnt to overlook, or less."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Config:
     read_learning_rate: float = 3e-3
     prior_power: float = 0.3
     """Power of the phones' priors by which the posteriors are divided."""
+    glances: int = 6
+    """Views of a clip that are read; their log posteriors are averaged."""
 
 
 class Eyes(nn.Module):
@@ -114,13 +118,21 @@ class Eyes(nn.Module):
         self.phones = nn.Linear(config.hidden, config.steps_per_frame * len(PHONES))
 
     def forward(self, region: Tensor) -> dict[str, Tensor]:
-        """Actions (B, T, A) in fifths of FACS intensity; points (B, T, 2 K) of the region; phone logits (B, T, R P)."""
+        """Features (B, T, F), and what follows from them.
+
+        Actions (B, T, A) in fifths of FACS intensity, points (B, T, 2 K) of the region, phone logits (B, T, R P).
+        """
         clips, frames = region.shape[:2]
         first, last = region[:, :1].expand(-1, CONTEXT, -1, -1), region[:, -1:].expand(-1, CONTEXT, -1, -1)
         around = torch.cat([first, region, last], dim=1).unfold(1, 2 * CONTEXT + 1, 1)  # (B, T, H, W, 5)
         stack = around.permute(0, 1, 4, 2, 3).reshape(clips * frames, -1, *region.shape[2:])
         features = self.features(self.see(stack).flatten(1)).reshape(clips, frames, -1)
-        return {"actions": self.actions(features), "points": self.points(features), "phones": self.phones(features)}
+        return {
+            "features": features,
+            "actions": self.actions(features),
+            "points": self.points(features),
+            "phones": self.phones(features),
+        }
 
 
 class LipReader(Judge):
@@ -131,7 +143,7 @@ class LipReader(Judge):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        told = len(MOUTH_AUS) + 2 * N_LIPS + config.steps_per_frame * len(PHONES)
+        told = config.hidden + len(MOUTH_AUS) + 2 * N_LIPS + config.steps_per_frame * len(PHONES)
         self.eyes = Eyes(config)
         self.context = nn.Sequential(nn.Linear(told, config.hidden), nn.ReLU(), nn.Dropout(config.dropout))
         self.recurrent = nn.GRU(config.hidden, config.hidden, batch_first=True, bidirectional=True)
@@ -265,9 +277,11 @@ class LipReader(Judge):
         """
         if face.ndim != 4 or face.shape[1] != face.shape[2] or face.shape[3] != 3:
             raise ValueError(f"expected faces (T, S, S, 3), got {face.shape}")
-        region = Cut.still(1).regions(torch.from_numpy(grey_faces(face)[None]))
+        glances = self.config.glances
+        cut = Cut.draw(glances, generator(0, "glances"), GLANCE)
+        region = cut.regions(torch.from_numpy(grey_faces(face)).expand(glances, -1, -1, -1))
         with torch.inference_mode():
-            posterior = self.predict({"region": region.to(self.log_prior.device)})[0]
+            posterior = self.predict({"region": region.to(self.log_prior.device)}).mean(dim=0)
         likelihood = posterior - self.config.prior_power * self.log_prior
         return Lattice(self.lexicon.cpu().numpy()).decode(likelihood.cpu().numpy())
 
@@ -343,12 +357,13 @@ def _rate(judge: LipReader, fold: JudgeFold, part: Part) -> dict[str, float]:
 
 
 def _told(seen: dict[str, Tensor]) -> Tensor:
-    """(B, T, told): action units, lip points about their clip's mean place, phone probabilities, all of order 1."""
+    """(B, T, told), all of order 1: features, action units, lip points about their mean place, phone probabilities."""
     points = seen["points"].float()
     rated = seen["phones"].float()
     probability = rated.reshape(*rated.shape[:2], -1, len(PHONES)).softmax(dim=3).flatten(2)
     middle = points.mean(dim=1, keepdim=True)
-    return torch.cat([5 * seen["actions"].float(), 10 * (points - middle), 5 * probability], dim=2)
+    features, actions = seen["features"].float(), seen["actions"].float()
+    return torch.cat([features, 5 * actions, 10 * (points - middle), 5 * probability], dim=2)
 
 
 def _joints(units: pd.DataFrame) -> npt.NDArray[np.float64]:
