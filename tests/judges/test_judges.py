@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,8 +143,18 @@ def test_the_stage_writes_a_judge_that_can_be_loaded(
     assert history[history["split"] == "validation"]["epoch"].tolist() == [0, 1]
     assert not list(judges.CHECKPOINTS.iterdir())
     before = (judges.FOLDER / "brightness/weights.safetensors").read_bytes()
+    shutil.rmtree(judges.TAUGHT)
     train_judge("brightness", params())
     assert (judges.FOLDER / "brightness/weights.safetensors").read_bytes() == before
+
+
+def test_no_judge_is_taught_twice(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = train_judge("brightness", params())
+    shutil.rmtree(judges.FOLDER)
+    monkeypatch.setattr(Brightness, "fit", lambda *_: pytest.fail("taught again"))
+    monkeypatch.setattr(Brightness, "acceptance", lambda *_: pytest.fail("tested again"))
+    assert train_judge("brightness", params()) == line
+    assert judges.load("brightness").label.startswith("brightness embedded ")
 
 
 def test_a_judge_that_fails_is_written_and_says_so(project: Path) -> None:

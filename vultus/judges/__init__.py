@@ -49,6 +49,7 @@ FOLDER = Path("models/judges")
 TABLES = Path("data/tables") / DATASET / "valid"
 FACES = Path("data/features") / DATASET / "faces"
 CHECKPOINTS = Path(".cache/vultus/checkpoints")
+TAUGHT = Path(".cache/vultus/taught")
 _CARD_LINE = re.compile(r"^CARD\b", re.MULTILINE)
 
 
@@ -221,23 +222,14 @@ def get(name: str) -> JudgeCard:
     return card
 
 
-def train_judge(
-    name: str,
-    params: Mapping[str, Any],
-    folder: Path = FOLDER,
-    tables: Path = TABLES,
-    faces: Path = FACES,
-    checkpoints: Path = CHECKPOINTS,
-) -> str:
-    """Teach a judge, or take its published weights; test it; write ``folder/name``.
+def train_judge(name: str, params: Mapping[str, Any]) -> str:
+    """Teach a judge, or take its published weights; test it; write ``models/judges/<name>``.
+
+    What it ended with is kept under a hash of all that it depends on, so that no judge is taught twice.
 
     Args:
         name: one of `keys`.
         params: the params file: ``seed`` and ``judges.<name>``.
-        folder: of all judges.
-        tables: valid tables of the data set ``judging``.
-        faces: its store of faces.
-        checkpoints: where resume files lie until the judge is written.
 
     Returns:
         The closing line of the stage.
@@ -249,33 +241,55 @@ def train_judge(
     settings = section(JudgeSection, subsection(params, "judges", name), where)
     config: Any = section(card.config, settings.config, f"{where}.config")
     train = section(TrainConfig, {**asdict(card.train), **settings.train}, f"{where}.train")
-    seed = int(params["seed"])
-    clips, units = read_frame(tables / "clips.parquet"), read_frame(tables / "units.parquet")
-    fold = JudgeFold(clips, open_store(faces), seed, card.kinds, units)
-    seed_everything(seed)
-    judge = card.judge(config)
-    facts = {"judge": name, "config": asdict(config), "train": asdict(train), "seed": seed, "data": fold.fingerprint}
-    facts |= {"code": _code_version(name), "torch": torch.__version__, "weights": settings.weights}
-    resume = checkpoints / hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-    history = History()
-    if settings.weights is None:
+    clips, units = read_frame(TABLES / "clips.parquet"), read_frame(TABLES / "units.parquet")
+    fold = JudgeFold(clips, open_store(FACES), int(params["seed"]), card.kinds, units)
+    facts = {"judge": name, "config": asdict(config), "train": asdict(train), "seed": fold.seed}
+    facts |= {"data": fold.fingerprint, "code": _code_version(name), "torch": torch.__version__}
+    facts |= {"weights": _file_hash(settings.weights)}
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    taught = TAUGHT / f"{name}-{key}"
+    if not taught.exists():
+        _teach(card, config, train, fold, settings.weights, CHECKPOINTS / key, taught)
+    with replaced_folder(FOLDER / name) as out:
+        shutil.copytree(taught, out, dirs_exist_ok=True)
+    about = json.loads((FOLDER / name / "acceptance.json").read_text())
+    values = {test["name"]: math.nan if test["value"] is None else test["value"] for test in about["tests"]}
+    bounds = {test["name"]: f"{test['direction']} {test['bound']:g}" for test in about["tests"]}
+    measured = "; ".join(f"{test} {value:.3f} ({bounds[test]})" for test, value in values.items())
+    if about["accepted"]:
+        return f"{_label(about)}, accepted: {measured}"
+    return f"NOT ACCEPTED: {_label(about)}; its numbers are marked in the report. {measured}"
+
+
+def _teach(
+    card: JudgeCard,
+    config: Any,
+    train: TrainConfig,
+    fold: JudgeFold,
+    weights: str | None,
+    resume: Path,
+    folder: Path,
+) -> None:
+    seed_everything(fold.seed)
+    judge, history = card.judge(config), History()
+    if weights is None:
         resume.mkdir(parents=True, exist_ok=True)
         history = History(resume / "history.jsonl")
         history.restore([])
-        judge.fit(Run(fold, train, seed, resume, history, {"system": name, "config": asdict(config)}))
+        judge.fit(Run(fold, train, fold.seed, resume, history, {"system": card.key, "config": asdict(config)}))
     else:
-        judge.load_published(Path(settings.weights))
+        judge.load_published(Path(weights))
     judge.eval()
     with torch.no_grad():
         tests = judge.acceptance(fold)
-    with replaced_folder(folder / name) as out:
+    with replaced_folder(folder) as out:
         judge.save(out)
         (out / "config.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(asdict(config))), sort_keys=False))
         history.frame().to_parquet(out / "history.parquet", index=False)
         about = {
-            "name": name,
-            "origin": "embedded" if settings.weights is None else "published",
-            "hash": hashlib.sha256((out / "weights.safetensors").read_bytes()).hexdigest(),
+            "name": card.key,
+            "origin": "embedded" if weights is None else "published",
+            "hash": _file_hash(str(out / "weights.safetensors")),
             "accepted": all(test.passed for test in tests),
             "tests": [
                 {**asdict(test), "value": test.value if math.isfinite(test.value) else None, "passed": test.passed}
@@ -284,15 +298,18 @@ def train_judge(
             "split_hash": fold.split_hash,
             "people": {part: len(fold.split.people(part)) for part in splits.PARTS},
             "parameters": sum(parameter.numel() for parameter in judge.parameters()),
-            "seed": seed,
+            "seed": fold.seed,
             "versions": {"vultus": version("vultus"), "torch": torch.__version__, "numpy": np.__version__},
         }
         (out / "acceptance.json").write_text(json.dumps(about, indent=2) + "\n")
     shutil.rmtree(resume, ignore_errors=True)
-    measured = "; ".join(f"{test.name} {test.value:.3f} ({test.direction} {test.bound:g})" for test in tests)
-    if about["accepted"]:
-        return f"{_label(about)}, accepted: {measured}"
-    return f"NOT ACCEPTED: {_label(about)}; its numbers are marked in the report. {measured}"
+
+
+def _file_hash(path: str | None) -> str | None:
+    """Of a file's content; None where there is no such file, of which `Judge.load_published` says more."""
+    if path is None or not Path(path).is_file():
+        return None
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def load(name: str, folder: Path = FOLDER) -> Judge:
