@@ -1,52 +1,31 @@
-"""The stages of ``dvc.yaml`` as a graph, and one stage as a child process. DVC alone decides what is current."""
+"""The stages of ``dvc.yaml`` as a graph: what waits for what, what is asked for, and what is no longer current."""
 
 from __future__ import annotations
 
+import json
 import subprocess
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-from flows.processes import child
-
-Outcome = Literal["ran", "restored", "current", "failed", "blocked"]
-
-MEANING: dict[Outcome, str] = {
-    "ran": "ran",
-    "restored": "restored from the cache without running",
-    "current": "nothing to do",
-    "failed": "failed",
-    "blocked": "not started: a stage before it failed",
-}
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of ``dvc.yaml``: its name as on DVC's command line, the stages it reads from, where it runs."""
+    """A stage of a DVC pipeline.
+
+    Attributes:
+        name: as on DVC's command line in the root of the repository.
+        after: the stages it reads from.
+        resources: ``cpu`` or ``gpu``: where it runs.
+        portable: all that it reads from other stages, and all that it writes, goes through DVC's cache, so that
+            another checkout can run it.
+    """
 
     name: str
     after: tuple[str, ...]
     resources: str
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """What became of a stage, and the last lines it said."""
-
-    stage: str
-    outcome: Outcome
-    seconds: float = 0.0
-    tail: str = ""
-
-
-class StageFailedError(Exception):
-    """A stage's process ended with another code than 0; carries the result for the summary."""
-
-    def __init__(self, result: StageResult) -> None:
-        super().__init__(f"{result.stage} failed:\n{result.tail}")
-        self.result = result
+    portable: bool = True
 
 
 def read_graph(root: Path, pipeline: str = "dvc.yaml") -> list[Stage]:
@@ -63,11 +42,13 @@ def read_graph(root: Path, pipeline: str = "dvc.yaml") -> list[Stage]:
         graph = repo.index.graph  # an edge points from a stage to one that it reads from
         own = [stage for stage in graph if Path(stage.path) == root.resolve() / pipeline]
         needed = set(own).union(*(networkx.descendants(graph, stage) for stage in own))
+        uncached = {out.fs_path for stage in graph for out in stage.outs if not out.use_cache}
         return [
             Stage(
                 name=_address(stage, root),
                 after=tuple(sorted(_address(before, root) for before in graph.successors(stage))),
                 resources=str((stage.meta or {}).get("resources", "cpu")),
+                portable=uncached.isdisjoint(item.fs_path for item in [*stage.deps, *stage.outs]),
             )
             for generation in networkx.topological_generations(graph.subgraph(needed).reverse())
             for stage in sorted(generation, key=lambda stage: _address(stage, root))
@@ -80,56 +61,47 @@ def _address(stage: Any, root: Path) -> str:
     return str(stage.name) if file == Path("dvc.yaml") else f"{file}:{stage.name}"
 
 
-def reproduce_stage(
-    root: Path, stage: str, environment: Mapping[str, str] | None = None, tail_lines: int = 30
-) -> StageResult:
-    """Bring one stage up to date, whatever the state of those before it.
-
-    Args:
-        root: the repository.
-        stage: its name as on DVC's command line.
-        environment: variables for its process, beside those of this one.
-        tail_lines: of its output that the result keeps.
+def matching(stages: Sequence[Stage], targets: Collection[str]) -> set[str]:
+    """Names of the stages that the targets mean: a stage (``train@S``) or all of a group (``train``).
 
     Raises:
-        StageFailedError: the stage's process failed.
+        ValueError: a target that means nothing.
     """
-    began = time.monotonic()
-    command = ["dvc", "--wait-for-lock", "repro", "--single-item", stage]
-    lines: list[str] = []
-    with child(command, root, output=subprocess.PIPE, environment=environment) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            print(f"[{stage}] {line}", end="", flush=True)
-            lines.append(line)
-        code = process.wait()
-    outcome = "failed" if code else read_outcome("".join(lines))
-    result = StageResult(stage, outcome, time.monotonic() - began, "".join(lines[-tail_lines:]))
-    if code:
-        raise StageFailedError(result)
-    return result
+    found: set[str] = set()
+    for target in targets:
+        names = {stage.name for stage in stages if stage.name == target or stage.name.startswith(f"{target}@")}
+        if not names:
+            raise ValueError(f"no stage is called {target!r}; `dvc stage list` names them")
+        found |= names
+    return found
 
 
-def read_outcome(output: str) -> Outcome:
-    """What DVC did with a stage, from what it printed."""
-    if "Running stage" in output:
-        return "ran"
-    return "restored" if "is cached - skipping run" in output else "current"
+def with_causes(stages: Sequence[Stage], names: Collection[str]) -> list[Stage]:
+    """The named stages and all that they read from, in the order of ``stages``: causes before effects."""
+    needed = set(names)
+    for stage in reversed(stages):
+        if stage.name in needed:
+            needed.update(stage.after)
+    return [stage for stage in stages if stage.name in needed]
 
 
-def summarise(results: Sequence[StageResult]) -> str:
-    """A Markdown table of all stages, with the words of those that failed below it."""
-    counts = {outcome: sum(result.outcome == outcome for result in results) for outcome in MEANING}
-    lines = [
-        "# Reproduction",
-        "",
-        ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count),
-        "",
-        "| stage | outcome | seconds |",
-        "|---|---|---|",
-        *(f"| `{r.stage}` | {MEANING[r.outcome]} | {r.seconds:.1f} |" for r in results),
-    ]
-    for result in results:
-        if result.outcome == "failed":
-            lines += ["", f"## {result.stage}", "", "```", result.tail.rstrip().replace("```", "'''"), "```"]
-    return "\n".join(lines) + "\n"
+def with_followers(stages: Sequence[Stage], changed: Collection[str]) -> set[str]:
+    """The changed stages and all that follow from them; ``stages`` has causes before effects."""
+    stale = set(changed)
+    for stage in stages:
+        if stale.intersection(stage.after):
+            stale.add(stage.name)
+    return stale
+
+
+def changed_stages(root: Path, names: Sequence[str]) -> set[str]:
+    """Stages that DVC would run if nothing before them changed.
+
+    Raises:
+        RuntimeError: DVC cannot read the pipeline; with its words.
+    """
+    command = ["dvc", "--wait-for-lock", "status", "--json", *names]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"dvc status failed:\n{done.stderr.strip()}")
+    return set(json.loads(done.stdout.splitlines()[-1])) if done.stdout.strip() else set()

@@ -1,35 +1,113 @@
 """The DVC graph as a Prefect flow: one task a stage, in parallel where the graph allows.
 
-A task runs ``dvc repro --single-item STAGE`` as a child process (`flows.graph`) and reports what DVC said. A stage that
-fails stops what follows from it and nothing else.
+A task runs ``dvc repro --single-item STAGE`` as a child process, or has a worker of a work pool do so (`flows.pools`),
+and its state is what DVC said: Ran, Restored, Current, Failed; a stage behind a failed one is NotReady. A stage that
+fails stops what follows from it and nothing else. Cancelling the run ends the processes of its stages.
 
     python -m flows.reproduce                                                      # with a server of its own
     PREFECT_API_URL=http://127.0.0.1:4200/api python -m flows.reproduce            # on the server of `make ui`
+    python -m flows.reproduce --target evaluate@jaa_net --force
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
-from prefect.client.schemas.objects import State
-from prefect.futures import PrefectFuture
-from prefect.states import Completed, Failed
-from prefect.task_runners import ThreadPoolTaskRunner
+import httpx
+from prefect import flow, get_run_logger, runtime, task
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.states import Cancelled, Completed, Failed
 
-from flows.graph import StageFailedError, StageResult, read_graph, reproduce_stage, summarise
-from flows.processes import child, end_all
+from flows.devices import device_slot, gpus
+from flows.execution import StageFailedError, StageResult, reproduce_stage, thread_share
+from flows.graph import Stage, changed_stages, matching, read_graph, with_causes, with_followers
+from flows.pools import checkout, pools_in_use, run_in_pool
+from flows.processes import child, sole_use
+from flows.schedule import run_all
+from flows.summary import changed_metrics, summarise
+
+RESULTS = Path("reports/results.csv")
+ATTEMPTS = 3
+"""Times that a run starts again after its process died (`flows.deploy`): then it fails for good."""
+
+_PROGRESS = re.compile(r"(?P<what>[^:]+): (?P<done>\d+)/(?P<total>[1-9]\d*)$")
 
 
-@task(name="stage", task_run_name="{stage}", persist_result=False)
-def stage_task(root: str, stage: str) -> StageResult:
-    """One stage, in a process of its own."""
-    return reproduce_stage(Path(root), stage)
+class CancelledRunError(Exception):
+    """Somebody cancelled the flow run."""
+
+
+def _may_pass(_task: object, _run: TaskRun, state: State[Any]) -> bool:
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, StageFailedError) and error.may_pass
+
+
+@task(
+    name="stage",
+    task_run_name="{stage.name}",
+    retries=2,
+    retry_delay_seconds=10,
+    retry_condition_fn=_may_pass,
+    persist_result=False,
+)
+def stage_task(
+    root: str, stage: Stage, stale: bool = True, force: bool = False, pool: str = "", workers: int = 1
+) -> State[StageResult]:
+    """One stage, in a process of its own: here, or on a worker of ``pool`` if that is not empty.
+
+    Args:
+        root: the repository.
+        stage: what to run.
+        stale: whether DVC must look at it at all.
+        force: run it even if it is current.
+        pool: where it runs.
+        workers: stages that share this machine.
+    """
+    say = _log_with_progress()
+    if not stale:
+        result = StageResult(stage.name, "current")
+    elif pool and stage.portable:
+        result = run_in_pool(Path(root), stage, pool, force, say)
+    else:
+        options = ("--force",) if force else ()
+        with device_slot(stage.resources, say) as device:
+            environment = {**thread_share(workers), **device}
+            result = reproduce_stage(Path(root), stage.name, environment, options=options, say=say)
+    return Completed(name=result.outcome.capitalize(), message=f"{result.seconds:.1f} s", data=result)
+
+
+def _log_with_progress() -> Callable[[str], None]:
+    """The run's log, a line at a time; lines such as ``computing world/crops: 30/300`` move a bar of the task run."""
+    log = get_run_logger()
+    bars: dict[str, UUID] = {}
+
+    def say(line: str) -> None:
+        log.info(line)
+        if found := _PROGRESS.search(line):
+            percent = min(100.0, 100 * int(found["done"]) / int(found["total"]))
+            what = found["what"].strip()
+            if what in bars:
+                update_progress_artifact(bars[what], percent)
+            else:
+                made = create_progress_artifact(percent, description=what)
+                assert isinstance(made, UUID)
+                bars[what] = made
+
+    return say
 
 
 @task(name="publish", task_run_name="publish", retries=1, retry_delay_seconds=5, persist_result=False)
@@ -40,63 +118,161 @@ def publish_task(root: str) -> None:
             raise RuntimeError("vultus publish failed: the results are in reports/, publish them later")
 
 
-@flow(name="reproduce", log_prints=True)
-def reproduce(root: str = ".", publish: bool = True) -> State[dict[str, str]]:
-    """Reproduce every stage of ``dvc.yaml``; the run fails when a stage does, after all others were tried.
+@flow(name="reproduce", persist_result=False)
+def reproduce(
+    root: str | None = None,
+    targets: list[str] | None = None,
+    force: bool = False,
+    pipeline: str = "dvc.yaml",
+    workers: int = 2,
+    pools: bool = False,
+    publish: bool = True,
+) -> State[dict[str, str]]:
+    """Reproduce the stages of a pipeline; the run fails when a stage does, after all others were tried.
 
     Args:
-        root: the repository, with its environment installed.
+        root: the repository, with its environment installed; default the checkout of the process that runs this.
+        targets: stages (``evaluate@jaa_net``) or groups (``evaluate``) to bring up to date, with all that they read
+            from; default all.
+        force: run the targets even if they are current.
+        pipeline: ``dvc.yaml`` or another.
+        workers: stages at once; with pools, as many as all workers together take.
+        pools: give each stage to the work pool of its resources, ``cpu`` or ``gpu``.
         publish: fill MLflow at the end.
 
     Returns:
         Name of the stage -> outcome.
     """
-    folder = Path(root).resolve()
-    futures: dict[str, PrefectFuture[StageResult]] = {}
+    if (runtime.flow_run.run_count or 0) > ATTEMPTS:
+        return Failed(message=f"its process died {ATTEMPTS} times; look at the machine's memory, then run it anew")
+    folder = Path(root).resolve() if root else checkout()
+    log = get_run_logger()
+    before = _text(folder / RESULTS)
+    raise_if_cancelled = _cancellation_check()
     try:
-        for stage in read_graph(folder):
-            run = stage_task.with_options(tags=[stage.resources])
-            before = [futures[name] for name in stage.after]
-            futures[stage.name] = run.submit(str(folder), stage.name, wait_for=before, return_state=False)
-        results = [_result_of(name, future) for name, future in futures.items()]
-        if publish:
-            publish_task.submit(str(folder)).wait()
-    except BaseException:
-        end_all()
-        raise
-    create_markdown_artifact(summarise(results), key="reproduction", description="what ran, was current, or failed")
-    get_run_logger().info(summarise(results))
+        with sole_use(folder, log.info, raise_if_cancelled):
+            results = _run_stages(folder, targets or [], force, pipeline, workers, pools, raise_if_cancelled)
+    except CancelledRunError:
+        return Cancelled(message="the processes of its stages are ended")
+    if publish:
+        publish_task(str(folder), return_state=True)
+    _describe(folder, results, changed_metrics(before, _text(folder / RESULTS)))
     return _final_state(results)
 
 
-def _result_of(name: str, future: PrefectFuture[StageResult]) -> StageResult:
-    future.wait()
-    if future.state.is_completed():
-        return future.result()
-    error = future.result(raise_on_failure=False) if future.state.is_final() else None
-    if isinstance(error, StageFailedError):
-        return error.result
-    if error is None:
-        return StageResult(name, "blocked")
-    return StageResult(name, "failed", tail=str(error))
+def _run_stages(
+    folder: Path, targets: list[str], force: bool, pipeline: str, workers: int, pools: bool, tick: Callable[[], None]
+) -> list[StageResult]:
+    log = get_run_logger()
+    stages = read_graph(folder, pipeline)
+    wanted = matching(stages, targets) if targets else {stage.name for stage in stages}
+    stages = with_causes(stages, wanted)
+    stale = with_followers(stages, wanted if force else changed_stages(folder, [stage.name for stage in stages]))
+    pool_of = pools_in_use(log.info) if pools else {}
+    if not pools and not gpus() and any(stage.resources == "gpu" and stage.name in stale for stage in stages):
+        log.info("this machine has no GPU: stages that want one run on its processor")
+    states: dict[str, State[Any]] = {}
+
+    def start(stage: Stage) -> StageResult:
+        states[stage.name] = stage_task.with_options(tags=[stage.resources])(
+            str(folder),
+            stage,
+            stale=stage.name in stale,
+            force=force and stage.name in wanted,
+            pool=pool_of.get(stage.resources, ""),
+            workers=workers,
+            wait_for=[states[name] for name in stage.after],
+            return_state=True,
+        )
+        return _result_of(stage.name, states[stage.name])
+
+    def skip(stage: Stage) -> None:
+        # Prefect sees that a cause failed and sets the state NotReady: the page of the run shows the stage and why.
+        causes = [states[name] for name in stage.after]
+        states[stage.name] = stage_task(str(folder), stage, wait_for=causes, return_state=True)
+
+    return run_all(stages, start, workers, skip=skip, tick=tick)
+
+
+def _result_of(name: str, state: State[Any]) -> StageResult:
+    outcome = state.result(raise_on_failure=False)
+    if isinstance(outcome, StageResult):
+        return outcome
+    if isinstance(outcome, StageFailedError):
+        raise outcome
+    raise StageFailedError(StageResult(name, "failed", tail=f"{type(outcome).__name__}: {outcome}"))
+
+
+def _cancellation_check() -> Callable[[], None]:
+    """Raises `CancelledRunError` once somebody has cancelled this run or the run that it is a part of.
+
+    A worker ends a cancelled run by a signal; a run that was started from a shell has nobody who does.
+    """
+    runs = {UUID(run) for run in (runtime.flow_run.id, runtime.flow_run.root_flow_run_id) if run}
+
+    def check() -> None:
+        # A server that is away stops no stage.
+        with contextlib.suppress(httpx.HTTPError), get_client(sync_client=True) as client:
+            for run in runs:
+                state = client.read_flow_run(run).state
+                if state is not None and (state.is_cancelling() or state.is_cancelled()):
+                    raise CancelledRunError
+
+    return check
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
+
+
+def _describe(folder: Path, results: Sequence[StageResult], moved: list[dict[str, str]]) -> None:
+    """The run's artifacts: all in words, the stages and the numbers that moved as tables."""
+    links = [f"Report: `{folder / 'reports/site/index.html'}`", "", f"MLflow: {_mlflow_page()}", ""]
+    numbers = f"{len(moved)} numbers of `{RESULTS}` differ from the last run." if moved else "No number has changed."
+    text = "\n".join([summarise(results), *links, numbers])
+    create_markdown_artifact(text, key="reproduction", description="what ran, was current, or failed")
+    rows = [
+        {"stage": r.stage, "outcome": r.outcome, "seconds": round(r.seconds, 1), "where": r.where or "here"}
+        for r in results
+    ]
+    create_table_artifact(rows, key="stages", description="what became of each stage, and how long it took")
+    create_table_artifact(moved, key="changed-metrics", description=f"numbers of {RESULTS} that moved")
+    get_run_logger().info(text)
+
+
+def _mlflow_page() -> str:
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return uri if uri.startswith("http") else "http://127.0.0.1:5000 (`make ui`)"
 
 
 def _final_state(results: Sequence[StageResult]) -> State[dict[str, str]]:
-    outcomes: Mapping[str, str] = {result.stage: result.outcome for result in results}
+    outcomes: dict[str, str] = {result.stage: result.outcome for result in results}
     failed = [result.stage for result in results if result.outcome == "failed"]
     if failed:
-        return Failed(message=f"failed: {', '.join(failed)}", data=dict(outcomes))
-    return Completed(message=f"{len(results)} stages are current", data=dict(outcomes))
+        return Failed(message=f"failed: {', '.join(failed)}", data=outcomes)
+    return Completed(message=f"{len(results)} stages are current", data=outcomes)
 
 
 def main() -> None:
     """Run the flow on the repository in the present folder."""
     parser = argparse.ArgumentParser(description="Reproduce every stage of dvc.yaml as Prefect tasks.")
+    parser.add_argument("--target", action="append", help="a stage or group, with what it reads from; may be repeated")
+    parser.add_argument("--force", action="store_true", help="run the targets even if they are current")
+    parser.add_argument("--pipeline", default="dvc.yaml")
     parser.add_argument("--workers", type=int, default=2, help="stages at once (default 2)")
+    parser.add_argument("--pools", action="store_true", help="give the stages to the work pools cpu and gpu")
     parser.add_argument("--no-publish", action="store_true", help="leave MLflow alone")
     arguments = parser.parse_args()
-    runner: Any = ThreadPoolTaskRunner(max_workers=arguments.workers)
-    state = reproduce.with_options(task_runner=runner)(os.getcwd(), publish=not arguments.no_publish, return_state=True)
+    state = reproduce(
+        os.getcwd(),
+        arguments.target,
+        arguments.force,
+        arguments.pipeline,
+        arguments.workers,
+        arguments.pools,
+        not arguments.no_publish,
+        return_state=True,
+    )
     raise SystemExit(0 if state.is_completed() else 1)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.graph import Stage, read_graph
-from flows.local import changed_stages, ready, reproduce, with_followers
+from flows.graph import Stage, changed_stages, read_graph, with_followers
+from flows.local import reproduce
+from flows.schedule import ready
 from tests.flows.small_project import small_project
 
 

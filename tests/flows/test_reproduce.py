@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from flows import reproduce as flow_module
-from flows.graph import StageFailedError, StageResult, read_graph, reproduce_stage, summarise
+from flows.execution import StageFailedError, StageResult, reproduce_stage
+from flows.graph import read_graph
 from flows.processes import end_all
+from flows.summary import summarise
 from tests.flows.small_project import small_project
 
 

@@ -134,7 +134,7 @@ def test_an_earlier_setting_is_restored_without_running(project: Path) -> None:
 
 def test_flow_finds_nothing_to_do(project: Path) -> None:
     code = (
-        "from pathlib import Path; from flows.reproduce import read_graph, reproduce_stage\n"
+        "from pathlib import Path; from flows.execution import reproduce_stage; from flows.graph import read_graph\n"
         "stages = [stage.name for stage in read_graph(Path('.'))]\n"
         "assert reproduce_stage(Path('.'), stages[0]).outcome == 'current'\n"
         "print(len(stages))"
