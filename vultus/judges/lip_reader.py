@@ -75,17 +75,19 @@ class Config:
     steps_per_frame: int = 2
     """R: the shortest phones last half a frame."""
     dropout: float = 0.3
+    """Of the eyes."""
     strip_frames: int = 20
     """Length of the strips of film that teach the eyes."""
     views: int = 6
     """Random views of each clip that teach the reading part."""
-    splices: int = 2
+    splices: int = 3
     """Places at which a teaching sentence goes on as another clip does."""
     speed: float = 0.15
     """Largest change of speed of a teaching clip, natural logarithm."""
     input_noise: float = 0.1
     """Standard deviation of the noise on what the reading part is told."""
-    read_epochs: int = 20
+    read_dropout: float = 0.45
+    read_epochs: int = 10
     """Each with the steps of an epoch of ``train``."""
     read_batch_size: int = 16
     read_learning_rate: float = 3e-3
@@ -145,10 +147,10 @@ class LipReader(Judge):
         super().__init__(config)
         told = config.hidden + len(MOUTH_AUS) + 2 * N_LIPS + config.steps_per_frame * len(PHONES)
         self.eyes = Eyes(config)
-        self.context = nn.Sequential(nn.Linear(told, config.hidden), nn.ReLU(), nn.Dropout(config.dropout))
+        self.context = nn.Sequential(nn.Linear(told, config.hidden), nn.ReLU(), nn.Dropout(config.read_dropout))
         self.recurrent = nn.GRU(config.hidden, config.hidden, batch_first=True, bidirectional=True)
         self.answer = nn.Sequential(
-            nn.Dropout(config.dropout), nn.Linear(2 * config.hidden, config.steps_per_frame * len(PHONES))
+            nn.Dropout(config.read_dropout), nn.Linear(2 * config.hidden, config.steps_per_frame * len(PHONES))
         )
         lexicon = torch.full((len(WORDS), MAX_PRONUNCIATIONS, MAX_LENGTH), -1)
         self.register_buffer("lexicon", lexicon)
@@ -425,7 +427,7 @@ CARD = JudgeCard(
     judge=LipReader,
     config=Config,
     train=TrainConfig(
-        epochs=8, batch_size=60, steps_per_epoch=40, optimizer="adamw", learning_rate=2e-3, momentum=0.9,
+        epochs=8, batch_size=30, steps_per_epoch=80, optimizer="adamw", learning_rate=2e-3, momentum=0.9,
         weight_decay=0.01, schedule="cosine", decay_factor=0.02, warmup_steps=20, clip_norm=5.0, channels_last=True,
     ),
     question="Which words of the GRID grammar does the face say?",
