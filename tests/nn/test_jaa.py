@@ -41,18 +41,19 @@ def test_parameter_counts_at_paper_size() -> None:
     assert high_level_size(8, 176) == 4_000
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("patches", [8, 4, 2])
-def test_grouped_patches_equal_a_loop_over_patches(patches: int, training: bool) -> None:
+def test_grouped_patches_equal_a_loop_over_patches(patches: int, training: bool, layout: torch.memory_format) -> None:
     torch.manual_seed(0)
-    block = PartitionedConv(6, 4, patches)
+    block = PartitionedConv(6, 4, patches).double().to(memory_format=layout)  # type: ignore[call-overload]
     nn.init.normal_(block.norm.weight)
     nn.init.normal_(block.norm.bias)
     block.norm.running_mean.normal_()
     block.norm.running_var.uniform_(0.5, 2)
     block.train(training)
-    x, side = torch.randn(3, 6, 16, 16), 16 // patches
-    expected = torch.empty(3, 4, 16, 16)
+    x = torch.randn(3, 6, 16, 16, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    expected, side = torch.empty(3, 4, 16, 16, dtype=torch.float64), 16 // patches
     mean, var = block.norm.running_mean.clone(), block.norm.running_var.clone()
     for row in range(patches):
         for column in range(patches):
@@ -63,8 +64,55 @@ def test_grouped_patches_equal_a_loop_over_patches(patches: int, training: bool)
                 x[area], mean[c], var[c], block.norm.weight[c], block.norm.bias[c], training, 0.1, block.norm.eps
             )
             expected[area] = functional.conv2d(normed.relu(), block.conv.weight[o], block.conv.bias[o], padding=1)
-    torch.testing.assert_close(block(x), expected, atol=1e-5, rtol=1e-4)
+    found, weight = block(x), torch.randn_like(expected)
+    torch.testing.assert_close(found, expected)
     torch.testing.assert_close(block.norm.running_mean, mean)  # the loop updated its copy, patch by patch
+    reached = (x, *block.parameters())
+    torch.testing.assert_close(
+        torch.autograd.grad((found * weight).sum(), reached),
+        torch.autograd.grad((expected * weight).sum(), reached),
+    )
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_values_and_gradients_of_the_patches_lie_alike_in_memory(layout: torch.memory_format) -> None:
+    block = PartitionedConv(6, 4, 4).to(memory_format=layout)  # type: ignore[call-overload]
+    seen: list[Tensor] = []
+
+    def watch(_: nn.Module, entering: tuple[Tensor], leaving: Tensor) -> None:
+        seen.extend([entering[0], leaving])
+        for value in (entering[0], leaving):
+            value.register_hook(seen.append)  # type: ignore[no-untyped-call]
+
+    block.norm.register_forward_hook(watch)
+    block.conv.register_forward_hook(watch)
+    x = torch.randn(2, 6, 16, 16).contiguous(memory_format=layout).requires_grad_()
+    block(x).square().sum().backward()
+    assert len(seen) == 8
+    assert all(value.is_contiguous(memory_format=torch.channels_last) for value in seen)
+
+
+@pytest.mark.parametrize(("part", "channels"), [(HighLevel(1), 8), (RegionLearning(1), 3)])
+def test_relu_after_pooling_gives_what_relu_before_it_gives(part: nn.Sequential, channels: int) -> None:
+    def relu_first(layers: list[nn.Module]) -> list[nn.Module]:
+        order = [nn.Sequential(*relu_first(list(x))) if type(x) is nn.Sequential else x for x in layers]
+        for i in range(len(order) - 1):
+            if isinstance(order[i], nn.MaxPool2d) and isinstance(order[i + 1], nn.ReLU):
+                order[i : i + 2] = [nn.ReLU(), order[i]]
+        return order
+
+    torch.manual_seed(0)
+    part.double()
+    x = torch.randn(2, channels, 32, 32, dtype=torch.float64)
+    found, expected = part(x), nn.Sequential(*relu_first(list(part)))(x)
+    assert (found == 0).any()
+    assert (found > 0).any()
+    torch.testing.assert_close(found, expected, atol=0, rtol=0)
+    weight, parameters = torch.randn_like(found), list(part.parameters())
+    torch.testing.assert_close(
+        torch.autograd.grad((found * weight).sum(), parameters),
+        torch.autograd.grad((expected * weight).sum(), parameters),
+    )
 
 
 def test_nothing_crosses_a_patch_border() -> None:
@@ -126,7 +174,7 @@ def test_the_gradient_is_scaled_and_the_value_is_not() -> None:
     x = torch.randn(4, requires_grad=True)
     y = scale_gradient(x, 2.0)
     assert torch.equal(y, x)
-    (y**2).sum().backward()
+    (y**2).sum().backward()  # type: ignore[no-untyped-call]
     assert x.grad is not None
     torch.testing.assert_close(x.grad, 4 * x.detach())
 

@@ -220,7 +220,7 @@ CARD = register(
         system=JaaHatNet,
         train=TrainConfig(
             epochs=12, batch_size=16, optimizer="sgd", learning_rate=0.01, momentum=0.9, weight_decay=5e-4,
-            schedule="step", decay_factor=0.3, decay_epochs=2, select="F1",
+            schedule="step", decay_factor=0.3, decay_epochs=2, select="F1", channels_last=True,
         ),
         datasets=("world", "bp4d", "disfa"),
         protocol=f"{PROTOCOL}; attention follows predicted points",
