@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from tests.synthetic_results import write_dataset, write_repository
 from vultus.cli import app
-from vultus.core import registry, tracking
+from vultus.core import registry
+from vultus.tracking import publisher
 
 
 @pytest.fixture
@@ -44,8 +45,10 @@ def test_an_unknown_data_set_is_one_sentence(root: Path) -> None:
 
 
 def test_publish_says_what_was_left_out(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    published = tracking.Published(created=["jaa_net"], skipped={"arl": "arl has not been evaluated: run `make repro`"})
-    monkeypatch.setattr(tracking, "publish", lambda folder: published)
+    published = publisher.Published(
+        created=["jaa_net"], skipped={"arl": "arl has not been evaluated: run `make repro`"}
+    )
+    monkeypatch.setattr(publisher, "publish", lambda folder: published)
     result = CliRunner().invoke(app, ["publish"])
     assert result.exit_code == 0
     assert "1 new runs" in result.stdout
@@ -53,7 +56,7 @@ def test_publish_says_what_was_left_out(root: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_publish_if_changed_does_nothing_when_current(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "is_current", lambda folder: True)
+    monkeypatch.setattr(publisher, "is_current", lambda folder: True)
     result = CliRunner().invoke(app, ["publish", "--if-changed"])
     assert result.exit_code == 0
     assert result.stdout == ""

@@ -31,14 +31,19 @@ def publish(
 
 
 def _publish(if_changed: bool) -> None:
-    from vultus.core import tracking
+    from vultus.tracking import publisher, tracking_uri
 
-    if if_changed and tracking.is_current(ROOT):
+    if if_changed and publisher.is_current(ROOT):
         return
-    done = tracking.publish(ROOT)
+    done = publisher.publish(ROOT)
     for system, reason in done.skipped.items():
         typer.echo(f"{system}: not published: {reason}", err=True)
-    typer.echo(f"{tracking.tracking_uri(ROOT)}: {len(done.created)} new runs, {len(done.present)} were there")
+    for system, reason in done.unserved.items():
+        typer.echo(f"{system}: no model yet: {reason}", err=True)
+    for sentence in done.models:
+        typer.echo(sentence)
+    counts = f"{len(done.created)} new runs, {len(done.completed)} completed, {len(done.present)} were there"
+    typer.echo(f"{tracking_uri(ROOT)}: {counts}")
 
 
 @app.command()
