@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vultus.core.console import run_stage
+
+if TYPE_CHECKING:
+    from vultus.tracking.publisher import Published
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -25,13 +29,15 @@ def publish(
     if_changed: Annotated[
         bool, typer.Option("--if-changed", help="Do nothing when dvc.lock is what was last published.")
     ] = False,
+    sweep: Annotated[str, typer.Option(help="Name of the sweep whose run gets the results as a child.")] = "",
+    point: Annotated[str, typer.Option(help="With --sweep: what was changed here, as JSON of key to value.")] = "{}",
 ) -> None:
     """Bring the result files into MLflow (mlflow.db, or MLFLOW_TRACKING_URI); publishing twice makes one run."""
-    run_stage(lambda: _publish(if_changed))
+    run_stage(lambda: _publish_point(sweep, point) if sweep else _publish(if_changed))
 
 
 def _publish(if_changed: bool) -> None:
-    from vultus.tracking import publisher, tracking_uri
+    from vultus.tracking import publisher
 
     if if_changed and publisher.is_current(ROOT):
         return
@@ -42,6 +48,18 @@ def _publish(if_changed: bool) -> None:
         typer.echo(f"{system}: no model yet: {reason}", err=True)
     for sentence in done.models:
         typer.echo(sentence)
+    _count(done)
+
+
+def _publish_point(sweep: str, point: str) -> None:
+    from vultus.tracking import publisher
+
+    _count(publisher.publish_point(ROOT, sweep, json.loads(point)))
+
+
+def _count(done: Published) -> None:
+    from vultus.tracking import tracking_uri
+
     counts = f"{len(done.created)} new runs, {len(done.completed)} completed, {len(done.present)} were there"
     typer.echo(f"{tracking_uri(ROOT)}: {counts}")
 

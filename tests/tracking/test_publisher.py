@@ -159,7 +159,7 @@ def test_a_run_that_was_followed_becomes_the_fold_and_gets_what_it_missed(root: 
     shutil.copy(empty_database, root / "mlflow.db")
     rows = pd.read_parquet(root / "models/jaa_net/history.parquet").to_dict("records")
     client = MlflowClient(tracking_uri=tracking.tracking_uri(root))
-    experiment = publisher.experiment_of(client, root, "action_units")
+    experiment = publisher.experiment_of(client, "action_units")
     tags = {publisher.LIVE_TAG: results.fingerprint(rows[0])}
     live = client.create_run(experiment, tags=tags, run_name="jaa_net, training").info.run_id
     for row in rows[:4]:  # then the server went away
@@ -231,6 +231,31 @@ def test_claims_are_a_run_with_a_child_for_each_arm_and_seed(root: Path, empty_d
     assert len(arms) == 4
     assert arms["jaa_net: attention=none, seed 2"] == {"F1": pytest.approx(0.519)}
     assert publisher.publish(root).present == ["jaa_net", "jaa_net, claims"]
+
+
+def test_points_of_a_sweep_are_children_of_one_run(
+    root: Path, empty_database: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(empty_database, root / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'mlflow.db'}")
+    for rate in (0.1, 0.2):
+        workspace = tmp_path_factory.mktemp("point")
+        params = write_repository(workspace)
+        params["systems"] |= {"arl": params["systems"]["jaa_net"]}  # not evaluated there
+        params["systems"]["jaa_net"]["train"]["learning_rate"] = rate
+        (workspace / "params.yaml").write_text(yaml.safe_dump(params))
+        write_evaluation(workspace / "reports/systems/jaa_net", "jaa_net", int(rate * 10))
+        write_lock(workspace, ("jaa_net",))
+        point = {"systems.jaa_net.train.learning_rate": rate}
+        assert publisher.publish_point(workspace, "rates", point).created == ["jaa_net"]
+        assert publisher.publish_point(workspace, "rates", point).present == ["jaa_net"]
+        assert not (workspace / "mlartifacts").exists()
+    (parent,) = _parents(_runs(root))
+    assert parent.info.run_name == "sweep rates"
+    assert sorted(run.info.run_name for run in _children(root)) == [
+        "jaa_net, learning_rate=0.1",
+        "jaa_net, learning_rate=0.2",
+    ]
 
 
 def test_files_behind_a_server_are_not_written_past_it(root: Path, empty_database: Path) -> None:

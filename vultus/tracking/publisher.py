@@ -6,13 +6,14 @@ trained, by the first row of its history; what it lacks is filled in, what it ha
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vultus.core.config import load_params
 from vultus.core.errors import UserError
@@ -27,6 +28,7 @@ KEY_TAG = "vultus.key"
 LIVE_TAG = "vultus.live"
 """`fingerprint` of the history that a run has followed; set by `vultus.tracking.follower`."""
 PARENT_TAG = "mlflow.parentRunId"
+_SQLITE = "sqlite:///"
 _BATCH = 1000
 """MLflow's limit of metrics in one request."""
 _PARAMS_BATCH = 100
@@ -85,7 +87,7 @@ def publish(root: Path, uri: str | None = None) -> Published:
             root, read_lock(root / "claims" / "dvc.lock"), load_params(root / "claims" / "params.yaml")
         )
         for family, run in claims:
-            writer = _Writer(client, root, experiment_of(client, root, family))
+            writer = _Writer(client, root, experiment_of(client, family))
             writer.bring(run)
             writer.tell(done, run.name)
     if uri is None and not done.skipped:
@@ -94,16 +96,53 @@ def publish(root: Path, uri: str | None = None) -> Published:
     return done
 
 
-def experiment_of(client: MlflowClient, root: Path, family: str) -> str:
-    """The id of the family's experiment, made where it is not there.
+def publish_point(root: Path, sweep: str, point: Mapping[str, Any]) -> Published:
+    """Bring what a point of a sweep has measured into MLflow: a child of the sweep's run, without a model of its own.
+
+    Args:
+        root: the point's workspace; systems without results there are passed over.
+        sweep: name of the sweep.
+        point: dotted keys of ``params.yaml`` -> values.
+    """
+    from mlflow import MlflowClient
+
+    done = Published()
+    client = MlflowClient(tracking_uri=tracking_uri(root))
+    params, lock = load_params(root / "params.yaml"), read_lock(root / "dvc.lock")
+    title = ", ".join(f"{name.rpartition('.')[2]}={value}" for name, value in point.items())
+    for system in params["systems"]:
+        try:
+            result = read_result(root, system, params, lock)
+        except UserError as reason:
+            done.skipped[system] = str(reason)
+            continue
+        child = dataclasses.replace(
+            result.run,
+            key=f"{result.run.key}/sweep {sweep}",
+            name=f"{system}, {title}",
+            tags={**result.run.tags, "sweep": sweep},
+            children=(),
+        )
+        at = result.run.ended_at
+        parent = TrackedRun(f"sweep:{sweep}", f"sweep {sweep}", {"sweep": sweep}, {}, (), at, at, children=(child,))
+        writer = _Writer(client, root, experiment_of(client, result.family))
+        writer.bring(parent)
+        writer.tell(done, system)
+    return done
+
+
+def experiment_of(client: MlflowClient, family: str) -> str:
+    """The id of the family's experiment, made where it is not there; artifacts lie beside an SQLite database.
 
     Raises:
         UserError: its artifacts can be reached through the server alone, and this client writes to the database.
     """
-    local = str(client.tracking_uri).startswith("sqlite:///")
+    uri = str(client.tracking_uri)
+    local = uri.startswith(_SQLITE)
     found = client.get_experiment_by_name(family)
     if found is None:
-        location = (root.resolve() / "mlartifacts" / family).as_uri() if local else None
+        beside = Path(uri.removeprefix(_SQLITE)).resolve().parent / "mlartifacts" / family
+        location = beside.as_uri() if local else None
         about = {"mlflow.experimentKind": "custom_model_development"}  # the page of trainings, not that of prompts
         return str(client.create_experiment(family, artifact_location=location, tags=about))
     if found.lifecycle_stage == "deleted":
@@ -117,7 +156,7 @@ def experiment_of(client: MlflowClient, root: Path, family: str) -> str:
 
 
 def _publish_system(client: MlflowClient, root: Path, result: Result, done: Published) -> None:
-    writer = _Writer(client, root, experiment_of(client, root, result.family))
+    writer = _Writer(client, root, experiment_of(client, result.family))
     run_id = writer.bring(result.run)
     try:
         registered = models.register(client, root, result, run_id)
@@ -243,8 +282,8 @@ def _stamp(root: Path) -> str:
     locks = [path for path in (root / "dvc.lock", root / "claims" / "dvc.lock") if path.is_file()]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in locks)).hexdigest() if locks else "no dvc.lock"
     uri = tracking_uri(root)
-    database = Path(uri.removeprefix("sqlite:///"))
-    there = not uri.startswith("sqlite:///") or database.is_file()
+    database = Path(uri.removeprefix(_SQLITE))
+    there = not uri.startswith(_SQLITE) or database.is_file()
     return f"{digest} {uri} {'there' if there else f'gone {time.time_ns()}'}"
 
 
