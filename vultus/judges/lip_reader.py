@@ -11,8 +11,8 @@ film. Here are minutes of film whose every phone, muscle and landmark is known, 
   a power of the phones' priors.
 
 Eyes learn first, from strips of many clips. Then they are fixed, a few views of each clip are put through them, and
-the reading part learns from those at changed speeds. Of the grammar's 40 000 sentences the teaching people say little
-more than a hundred, which it would know by heart; so each of its sentences is spliced, between two words, from several.
+the reading part learns from those at changed speeds. The grammar has 64 000 sentences; the teaching people say little
+more than a hundred, which it would know by heart. So each of its sentences is spliced, between words, from several.
 
 Input: ``face`` (T, S, S, 3) uint8 RGB at 25 frames/s, a box that stands still. Output: six words.
 
