@@ -61,7 +61,7 @@ N_LIPS = 20
 CONTEXT = 2
 """Frames that the eyes see before and after the one in question."""
 GLANCE = Jitter(shift=0.05, scale=0.07, stretch=0.04, turn_rad=0.05, gamma=0.2, noise=0.03, blur=0.3)
-"""How the views of one clip differ that are read together: half of what the judge has learnt to overlook, or less."""
+"""How the views of a clip differ that are read together: by about half of what teaching has them differ."""
 
 
 @dataclass(frozen=True)
