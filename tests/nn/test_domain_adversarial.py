@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,16 @@ def test_features_fight_the_discriminator() -> None:
                     parameter -= 1e-2 * parameter.grad
             assert (float(adversarial()) > float(before)) == rises
             network.load_state_dict(state)
+
+
+def test_smooth_labels_are_a_mixture_with_the_uniform_one() -> None:
+    torch.manual_seed(1)
+    network = AlignedClassifier(replace(TINY, label_smoothing=0.3), "dann", hidden=16).eval()
+    batch = {"source": torch.randn(4, 5), "label": torch.arange(4) % 3, "target": torch.randn(4, 5)}
+    loss = network.losses({**batch, "progress": torch.zeros(4)})[0]["classification"]
+    log_p = network(batch["source"]).log()
+    by_hand = -(0.7 * log_p[torch.arange(4), batch["label"]] + 0.3 * log_p.mean(dim=1)).mean()
+    assert float(loss) == pytest.approx(float(by_hand), rel=1e-5)
 
 
 def test_resnet_50_has_the_published_layout(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ class NetworkConfig:
     """Features F that the classifier and the discriminator see."""
     backbone_rate: float = 0.1
     """Learning rate of the backbone as a share of the others', 1e-3 against 1e-2 in the paper."""
+    label_smoothing: float = 0.0
+    """Share of a label that is spread over all classes, of the source's labels and of those that a student is given."""
 
     def __post_init__(self) -> None:
         for name in ("classes", "width", "features", "bottleneck"):
@@ -174,7 +176,7 @@ class AlignedClassifier(nn.Module):
 
     def __init__(self, config: NetworkConfig, alignment: Alignment, hidden: int = 1024) -> None:
         super().__init__()
-        self.alignment = alignment
+        self.alignment, self.label_smoothing = alignment, config.label_smoothing
         self.classifier = Classifier(config)
         self.map = None if alignment == "dann" else MultilinearMap(config.bottleneck, config.classes)
         self.discriminator = DomainDiscriminator(self.map.size if self.map else config.bottleneck, hidden)
@@ -194,7 +196,10 @@ class AlignedClassifier(nn.Module):
             trade_off: weight of ``adversarial``.
         """
         source, source_logits = self.classifier(batch["source"])
-        losses = {"classification": nn.functional.cross_entropy(source_logits, batch["label"])}
+        classification = nn.functional.cross_entropy(
+            source_logits, batch["label"], label_smoothing=self.label_smoothing
+        )  # fmt: skip
+        losses = {"classification": classification}
         pooled = self.classifier.backbone(batch["target"])
         target, target_logits = self.classifier.classify(pooled)
         strength = reversal_strength(float(batch["progress"][0]))

@@ -41,7 +41,8 @@ class SourceOnly(DomainSystem):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy on the source."""
-        return {"classification": functional.cross_entropy(self.network(batch["source"])[1], batch["label"])}
+        logits, smoothing = self.network(batch["source"])[1], self.config.label_smoothing
+        return {"classification": functional.cross_entropy(logits, batch["label"], label_smoothing=smoothing)}
 
     def predict(self, batch: Batch) -> Prediction:
         """Class probabilities."""

@@ -66,8 +66,6 @@ class Config(DomainConfig):
     """Weight of an item in L_S: 1, the winner's confidence, or 1 from ``threshold`` on."""
     threshold: float = 0.5
     """Confidence from which an item counts, with ``weighting: threshold``."""
-    label_smoothing: float = 0.0
-    """Of the student's labels."""
     student_init: Literal["pretrained", "random", "teacher"] = "pretrained"
     """Start of the student: published weights (where ``weights`` names a file), random, or a copy of the teacher at the
     end of the warm-up."""
@@ -225,7 +223,9 @@ class TscUda(DomainSystem):
         if config.student_source_loss:
             source = batch["source"]
             pooled = self.teacher.classifier.backbone(source) if config.share_backbone else source
-            on_source = functional.cross_entropy(self._student(source, pooled)[1], batch["label"])
+            on_source = functional.cross_entropy(
+                self._student(source, pooled)[1], batch["label"], label_smoothing=config.label_smoothing
+            )  # fmt: skip
             losses["student_source"] = config.student_source_loss * on_source
         if config.feedback:
             each = functional.cross_entropy(view.logits, verdict.label, reduction="none")
