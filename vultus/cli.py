@@ -65,6 +65,20 @@ def _count(done: Published) -> None:
 
 
 @app.command()
+def follow(
+    every: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 5.0,
+) -> None:
+    """Show trainings in MLflow while they run, until Ctrl-C; `make ui` starts this too."""
+    run_stage(lambda: _follow(every))
+
+
+def _follow(every: float) -> None:
+    from vultus.tracking import follower
+
+    follower.follow(ROOT, every, lambda said: typer.echo(said, err=True))
+
+
+@app.command()
 def systems() -> None:
     """List the systems and baselines that this version has."""
     from vultus.core import registry

@@ -72,9 +72,8 @@ def publish(root: Path, uri: str | None = None) -> Published:
     from mlflow import MlflowClient
 
     done = Published()
+    params, lock = load_params(root / "params.yaml"), read_lock(root / "dvc.lock")
     client = MlflowClient(tracking_uri=uri or tracking_uri(root))
-    params = load_params(root / "params.yaml")
-    lock = read_lock(root / "dvc.lock")
     for system in params["systems"]:
         try:
             result = read_result(root, system, params, lock)

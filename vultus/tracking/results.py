@@ -138,7 +138,7 @@ def read_result(root: Path, system: str, params: Mapping[str, Any], lock: Mappin
     }
     trained = {name: summary[name] for name in ("train", "parameters", "code") if name in summary}
     config = {"config": yaml.safe_load(configs[0].read_text())} if configs else {}
-    settings = _flat({"seed": params["seed"], **section, **trained, **config})
+    settings = flat({"seed": params["seed"], **section, **trained, **config})
     ended_at = (folder / "metrics.json").stat().st_mtime
     key = f"{stage}:{entry_hash(lock[stage])}"
     name = f"{system} on {section['dataset']}" + (" (synthetic)" if synthetic else "")
@@ -266,6 +266,17 @@ def mlflow_name(metric: str) -> str:
     return metric.replace("@", ":")
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as MLflow's parameters: ``{"train.epochs": "12"}``."""
+    settings: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            settings |= flat(value, f"{prefix}{name}.")
+        else:
+            settings[f"{prefix}{name}"] = str(value)[:_VALUE_LENGTH]
+    return settings
+
+
 def _check_files(root: Path, stage: str, lock: Mapping[str, Any]) -> None:
     if stage not in lock:
         raise UserError(f"{stage.partition('@')[2]} has not been evaluated: run `make repro`")
@@ -306,17 +317,6 @@ def _validation(summary: Mapping[str, Any]) -> Validation | None:
 def _final_points(metrics: Mapping[str, Any]) -> tuple[Point, ...]:
     numbers = {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}
     return tuple(Point(mlflow_name(name), value) for name, value in numbers.items() if not math.isnan(value))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested mapping -> ``{"train.epochs": "12"}``."""
-    flat: dict[str, str] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = str(value)[:_VALUE_LENGTH]
-    return flat
 
 
 def _seconds(history: pd.DataFrame) -> float:
