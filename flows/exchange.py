@@ -24,9 +24,9 @@ def has_remote(root: Path) -> bool:
 
 
 def code_version(root: Path) -> str:
-    """The commit of a checkout and a hash of what was changed since, outputs left out; the same in equal checkouts."""
+    """The commit of a checkout and a hash of what was changed since, but for outputs and what DVC itself writes."""
     commit = _git(root, "rev-parse", "HEAD").strip()
-    changes = _git(root, "diff", "HEAD", "--", ".", ":!*dvc.lock", ":!reports")
+    changes = _git(root, "diff", "HEAD", "--", ".", ":!*dvc.lock", ":!*.gitignore", ":!reports")
     return f"{commit[:12]}+{hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else commit[:12]
 
 

@@ -105,3 +105,11 @@ def changed_stages(root: Path, names: Sequence[str]) -> set[str]:
     if done.returncode:
         raise RuntimeError(f"dvc status failed:\n{done.stderr.strip()}")
     return set(json.loads(done.stdout.splitlines()[-1])) if done.stdout.strip() else set()
+
+
+def output_paths(root: Path) -> set[Path]:
+    """Everything that stages write, as absolute paths."""
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo:
+        return {Path(out.fs_path) for out in repo.index.outs}

@@ -21,7 +21,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import WorkerFilter, WorkerFilterStatus
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelling, Completed, Failed
 
 from flows.devices import device_slot
@@ -147,6 +147,8 @@ def run_in_pool(root: Path, stage: Stage, pool: str, force: bool, say: Callable[
     if result.outcome == "failed":
         raise StageFailedError(result)
     if answer["entry"] != "{}":
+        if result.outcome == "current":  # there, not here
+            result = replace(result, outcome="restored")
         take_entries(root, answer["entry"])
         run_command(["dvc", "--wait-for-lock", "pull", stage.name], root, stage.name, say=say)
         if changed_stages(root, [stage.name]):
@@ -168,7 +170,9 @@ def _wait_for_answer(run: UUID, stage: str) -> dict[str, Any] | None:
             time.sleep(POLL_S)
         try:
             answer: dict[str, Any] = json.loads(client.read_flow_run_input(run, _RESULT))
-        except ObjectNotFound:
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != 404:
+                raise
             if state.is_crashed():
                 return None
             words = state.message or str(state.name)

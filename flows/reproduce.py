@@ -36,7 +36,8 @@ from flows.devices import device_slot, gpus
 from flows.execution import StageFailedError, StageResult, reproduce_stage, thread_share
 from flows.graph import Stage, changed_stages, matching, read_graph, with_causes, with_followers
 from flows.pools import checkout, pools_in_use, run_in_pool
-from flows.processes import child, sole_use
+from flows.processes import sole_use
+from flows.publish import publish_task
 from flows.schedule import run_all
 from flows.summary import changed_metrics, summarise
 
@@ -110,14 +111,6 @@ def _log_with_progress() -> Callable[[str], None]:
     return say
 
 
-@task(name="publish", task_run_name="publish", retries=1, retry_delay_seconds=5, persist_result=False)
-def publish_task(root: str) -> None:
-    """Fill MLflow from the result files; a server that is away fails this task alone."""
-    with child(["vultus", "publish", "--if-changed"], Path(root)) as process:
-        if process.wait():
-            raise RuntimeError("vultus publish failed: the results are in reports/, publish them later")
-
-
 @flow(name="reproduce", persist_result=False)
 def reproduce(
     root: str | None = None,
@@ -155,7 +148,7 @@ def reproduce(
     except CancelledRunError:
         return Cancelled(message="the processes of its stages are ended")
     if publish:
-        publish_task(str(folder), return_state=True)
+        publish_task(str(folder), only_if_changed=True, return_state=True)
     _describe(folder, results, changed_metrics(before, _text(folder / RESULTS)))
     return _final_state(results)
 
@@ -188,7 +181,7 @@ def _run_stages(
 
     def skip(stage: Stage) -> None:
         # Prefect sees that a cause failed and sets the state NotReady: the page of the run shows the stage and why.
-        causes = [states[name] for name in stage.after]
+        causes = [states[name] for name in stage.after if name in states]
         states[stage.name] = stage_task(str(folder), stage, wait_for=causes, return_state=True)
 
     return run_all(stages, start, workers, skip=skip, tick=tick)

@@ -1,6 +1,8 @@
-"""MLflow's and Prefect's pages on this machine, until Ctrl-C.
+"""MLflow's and Prefect's pages and a Prefect worker on this machine, until Ctrl-C.
 
-python -m flows.ui
+    python -m flows.ui
+
+The worker runs in this checkout what ``prefect.yaml`` describes: on schedule, or by a button of Prefect's pages.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from flows.devices import gpus
 from flows.processes import child
 
 HOST = "127.0.0.1"
@@ -34,6 +37,11 @@ def prefect_command() -> list[str]:
     return [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(PREFECT_PORT)]
 
 
+def worker_command(pool: str) -> list[str]:
+    """A worker that takes runs from one work pool."""
+    return [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool]
+
+
 def wait_until_up(url: str, timeout_s: float = 180.0) -> bool:
     """Ask ``url`` until it answers."""
     deadline = time.monotonic() + timeout_s
@@ -48,7 +56,7 @@ def wait_until_up(url: str, timeout_s: float = 180.0) -> bool:
 
 
 def main() -> None:
-    """Start both servers, print where they are, stop both when this process is told to."""
+    """Start servers and workers, print where the pages are, stop all when this process is told to."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
     root = Path.cwd()
@@ -68,11 +76,20 @@ def main() -> None:
             print(
                 f"{name:8} {address}" if up else f"{name:8} does not answer: see {logs / name.lower()}.log", flush=True
             )
-        print(f"\nflows on this server: PREFECT_API_URL=http://{HOST}:{PREFECT_PORT}/api python -m flows.reproduce")
-        print("Ctrl-C stops both.", flush=True)
+        environment = {"PREFECT_API_URL": pages["Prefect"][1] + "/api", "VULTUS_ROOT": str(root)}
+        log = stack.enter_context((logs / "worker.log").open("w"))
+        with child([sys.executable, "-m", "flows.deploy"], root, output=log, environment=environment) as deploying:
+            if deploying.wait():
+                print(f"the flows of prefect.yaml are not on the server: see {logs / 'worker.log'}", flush=True)
+        for pool in ("cpu", "gpu") if gpus() else ("cpu",):
+            started.append(stack.enter_context(child(worker_command(pool), root, log, environment)))
+            print(f"{'Worker':8} of the pool {pool}, in {root}", flush=True)
+        address = f"PREFECT_API_URL={environment['PREFECT_API_URL']}"
+        print(f"\nstart a flow on its page, or: {address} python -m flows.reproduce")
+        print("Ctrl-C stops all.", flush=True)
         while all(process.poll() is None for process in started):
             time.sleep(0.5)
-        print(f"a server has ended by itself: see {logs}", file=sys.stderr)
+        print(f"a server or worker has ended by itself: see {logs}", file=sys.stderr)
         raise SystemExit(1)
 
 

@@ -6,18 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
 from flows.graph import Stage, changed_stages, read_graph, with_followers
 from flows.local import reproduce
 from flows.schedule import ready
-from tests.flows.small_project import small_project
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    return small_project(tmp_path)
 
 
 def outcomes(root: Path, workers: int = 2) -> dict[str, str]:

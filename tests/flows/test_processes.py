@@ -1,8 +1,9 @@
-"""Children end with the block that started them, grandchildren included; `.env` never overrides what is set."""
+"""Children end with the block or the process that started them, grandchildren included; one reproduction at a time."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -81,6 +82,48 @@ def test_end_all_reaches_children_of_other_threads(tmp_path: Path) -> None:
     assert codes
     assert codes[0] != 0
     assert _wait_until_gone(pids)
+
+
+def test_a_parent_that_is_killed_takes_the_whole_group_with_it(tmp_path: Path) -> None:
+    family = _start_family(tmp_path)
+    code = f"""
+import pathlib
+from flows.processes import child
+with child({family!r}, pathlib.Path({str(tmp_path)!r})) as process:
+    process.wait()
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    pids = [int(pid) for pid in _wait_for(tmp_path / "ids").split()]
+    assert all(_alive(pid) for pid in pids)
+    parent.kill()
+    parent.wait()
+    assert _wait_until_gone(pids)
+
+
+def test_the_code_of_the_command_comes_through(tmp_path: Path) -> None:
+    for command, expected in ((["true"], 0), (["sh", "-c", "exit 3"], 3), (["no-such-command"], 127)):
+        with processes.child(command, tmp_path, output=subprocess.DEVNULL) as process:
+            assert process.wait() == expected
+
+
+def test_a_second_reproduction_waits_for_the_first_and_its_children(tmp_path: Path) -> None:
+    code = f"""
+import pathlib
+from flows.processes import child, sole_use
+root = pathlib.Path({str(tmp_path)!r})
+with sole_use(root), child(["sh", "-c", "trap '' TERM; touch started; sleep 4"], root) as process:
+    process.wait()
+"""
+    first = subprocess.Popen([sys.executable, "-c", code])
+    _wait_for(tmp_path / "started")
+    first.kill()
+    first.wait()
+    said: list[str] = []
+    looks: list[bool] = []
+    with processes.sole_use(tmp_path, said.append, lambda: looks.append(True)):
+        pass
+    assert looks
+    assert said == [f"another reproduction runs in this checkout (process {first.pid}): waiting for it"]
 
 
 def test_environment_fills_gaps_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
