@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vultus.core.loop import TrainConfig
 from vultus.core.registry import Card, register
 from vultus.core.system import Batch
 from vultus.nn.domain_adversarial import AlignedClassifier
@@ -20,6 +19,7 @@ from vultus.systems.adaptation.common import (
     IMAGECLEF,
     OFFICE31,
     PROTOCOL,
+    TRAIN,
     DomainConfig,
     DomainSystem,
     Prediction,
@@ -67,10 +67,7 @@ CARD = register(
         identifier="arXiv 1705.10667",
         config=Config,
         system=Cdan,
-        train=TrainConfig(
-            epochs=20, steps_per_epoch=500, batch_size=36, optimizer="sgd", learning_rate=0.01, momentum=0.9,
-            weight_decay=5e-4, schedule="inverse",
-        ),
+        train=TRAIN,
         datasets=("styles", "office31", "imageclef"),
         protocol=PROTOCOL,
         headline=HEADLINE,

@@ -33,6 +33,7 @@ import torch
 from torch import Tensor
 
 from vultus.core.errors import UserError
+from vultus.core.loop import TrainConfig
 from vultus.core.results import ResultRow
 from vultus.core.seeds import generator
 from vultus.core.system import Batch, Evaluation, Family, Fold, Phase, System
@@ -56,6 +57,11 @@ Domain = Literal["source", "target"]
 HEADLINE = ("Accuracy", "ECE")
 PROTOCOL = "transfers: labelled source, unlabelled target; all target items are learnt from without labels, then scored"
 """Of all cards of the family."""
+TRAIN = TrainConfig(
+    epochs=20, steps_per_epoch=500, batch_size=36, optimizer="sgd", learning_rate=0.01, momentum=0.9,
+    weight_decay=5e-4, schedule="inverse",
+)  # fmt: skip
+"""Of all networks of the family, as CDAN's on ResNet-50 are trained."""
 NAN = float("nan")
 
 OFFICE31 = ("amazon-webcam", "dslr-webcam", "webcam-dslr", "amazon-dslr", "dslr-amazon", "webcam-amazon")

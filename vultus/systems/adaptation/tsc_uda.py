@@ -27,7 +27,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vultus.core.loop import TrainConfig
 from vultus.core.registry import Card, Claim, register
 from vultus.core.system import Batch
 from vultus.losses.domain import entropy
@@ -37,6 +36,7 @@ from vultus.systems.adaptation.common import (
     IMAGECLEF,
     OFFICE31,
     PROTOCOL,
+    TRAIN,
     DomainConfig,
     DomainSystem,
     Prediction,
@@ -280,10 +280,7 @@ CARD = register(
         identifier="arXiv 2010.09572",
         config=Config,
         system=TscUda,
-        train=TrainConfig(
-            epochs=20, steps_per_epoch=500, batch_size=36, optimizer="sgd", learning_rate=0.01, momentum=0.9,
-            weight_decay=5e-4, schedule="inverse",
-        ),
+        train=TRAIN,
         datasets=("styles", "office31", "imageclef"),
         protocol=PROTOCOL,
         headline=(*HEADLINE, "TeacherAccuracy", "PseudoLabelAccuracy", "WinShare"),
