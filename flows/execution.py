@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -48,6 +48,14 @@ class StageFailedError(Exception):
             words in self.result.tail
             for words in ("Unable to acquire lock", "is busy, it is being blocked by", "exited with -9", "timed out")
         )
+
+
+class StagesFailedError(Exception):
+    """What a run ends with when stages failed; ``outcomes`` is the name of each stage -> outcome."""
+
+    def __init__(self, results: Sequence[StageResult]) -> None:
+        super().__init__(f"failed: {', '.join(result.stage for result in results if result.outcome == 'failed')}")
+        self.outcomes: dict[str, str] = {result.stage: result.outcome for result in results}
 
 
 def reproduce_stage(

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 
 from flows.graph import read_graph
 from flows.pools import checkout
@@ -33,7 +33,10 @@ def new_data(dataset: str, root: str | None = None, settle_s: float = 60.0, work
         workers: stages at once.
     """
     folder = Path(root).resolve() if root else checkout()
-    watched = folder / yaml.safe_load((folder / "params.yaml").read_text())["datasets"][dataset]["root"]
+    datasets = yaml.safe_load((folder / "params.yaml").read_text())["datasets"]
+    if dataset not in datasets:
+        return Failed(message=f"params.yaml has no data set {dataset!r}; there is {', '.join(datasets)}")
+    watched = folder / datasets[dataset]["root"]
     seen = folder / ".cache" / "vultus" / "watched" / dataset
     files = sorted(_files(watched))
     stamp = hashlib.sha256(repr(files).encode()).hexdigest()

@@ -33,7 +33,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Cancelled, Completed, Failed
 
 from flows.devices import device_slot, gpus
-from flows.execution import StageFailedError, StageResult, reproduce_stage, thread_share
+from flows.execution import StageFailedError, StageResult, StagesFailedError, reproduce_stage, thread_share
 from flows.graph import Stage, changed_stages, matching, read_graph, with_causes, with_followers
 from flows.pools import checkout, pools_in_use, run_in_pool
 from flows.processes import sole_use
@@ -150,7 +150,7 @@ def reproduce(
     if publish:
         publish_task(str(folder), only_if_changed=True, return_state=True)
     _describe(folder, results, changed_metrics(before, _text(folder / RESULTS)))
-    return _final_state(results)
+    return final_state(results)
 
 
 def _run_stages(
@@ -238,12 +238,12 @@ def _mlflow_page() -> str:
     return uri if uri.startswith("http") else "http://127.0.0.1:5000 (`make ui`)"
 
 
-def _final_state(results: Sequence[StageResult]) -> State[dict[str, str]]:
-    outcomes: dict[str, str] = {result.stage: result.outcome for result in results}
-    failed = [result.stage for result in results if result.outcome == "failed"]
-    if failed:
-        return Failed(message=f"failed: {', '.join(failed)}", data=outcomes)
-    return Completed(message=f"{len(results)} stages are current", data=outcomes)
+def final_state(results: Sequence[StageResult]) -> State[dict[str, str]]:
+    """The state of a flow run that ran these: Failed with the names of those that did, else Completed."""
+    if any(result.outcome == "failed" for result in results):
+        error = StagesFailedError(results)
+        return Failed(message=str(error), data=error)
+    return Completed(message=f"{len(results)} are current", data={result.stage: result.outcome for result in results})
 
 
 def main() -> None:

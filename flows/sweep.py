@@ -15,12 +15,12 @@ import yaml
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
 
 from flows.devices import device_slot
 from flows.execution import StageFailedError, StageResult, run_command, thread_share
 from flows.graph import Stage, output_paths
 from flows.pools import checkout
+from flows.reproduce import final_state
 from flows.schedule import run_all
 
 
@@ -157,11 +157,7 @@ def sweep(
         {"point": r.stage, "outcome": r.outcome, **grid_points[r.stage], **_metrics(folder / r.stage)} for r in results
     ]
     create_table_artifact(rows, key="sweep", description="the points, and what was measured there")
-    failed = [result.stage for result in results if result.outcome == "failed"]
-    outcomes: dict[str, str] = {result.stage: result.outcome for result in results}
-    if failed:
-        return Failed(message=f"failed: {', '.join(failed)}", data=outcomes)
-    return Completed(message=f"{len(results)} points are current", data=outcomes)
+    return final_state(results)
 
 
 def _metrics(workspace: Path) -> dict[str, Any]:

@@ -1,18 +1,24 @@
-"""MLflow's and Prefect's pages and a Prefect worker on this machine, until Ctrl-C.
+"""MLflow, Prefect and a worker on this machine, until Ctrl-C.
 
-    python -m flows.ui
+    python -m flows.ui [--mlflow-port 5000] [--prefect-port 4200]
 
-The worker runs in this checkout what ``prefect.yaml`` describes: on schedule, or by a button of Prefect's pages.
+Two servers on loopback with SQLite; then, when they answer, the deployments of ``prefect.yaml``, a worker that runs
+what is scheduled or started on Prefect's pages, and `vultus follow`, which shows trainings in MLflow while they run.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import signal
+import socket
+import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.devices import gpus
@@ -23,23 +29,48 @@ MLFLOW_PORT = 5000
 PREFECT_PORT = 4200
 
 
-def mlflow_command(root: Path) -> list[str]:
+@dataclass(frozen=True)
+class Service:
+    """A process that runs until the end; ``health`` is the page that answers when a server is up."""
+
+    name: str
+    command: list[str]
+    address: str = ""
+    health: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def mlflow_server(root: Path, port: int) -> Service:
     """MLflow's server over the repository's database and artifacts."""
-    return [
-        *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(MLFLOW_PORT), "--workers", "1"),
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", f"sqlite:///{root / 'mlflow.db'}"),
         *("--artifacts-destination", str(root / "mlartifacts")),
     ]
+    return Service("MLflow", command, f"http://{HOST}:{port}", "/health")
 
 
-def prefect_command() -> list[str]:
-    """Prefect's server over its own database in the home folder."""
-    return [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(PREFECT_PORT)]
+def prefect_server(port: int) -> Service:
+    """Prefect's server over its own database in the home folder (``PREFECT_HOME``)."""
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    address = f"http://{HOST}:{port}"
+    return Service("Prefect", command, address, "/api/health", {"PREFECT_UI_API_URL": f"{address}/api"})
 
 
-def worker_command(pool: str) -> list[str]:
-    """A worker that takes runs from one work pool."""
-    return [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool]
+def helpers(root: Path, api: Mapping[str, str]) -> list[Service]:
+    """The processes that work for the servers: a worker for each pool that this machine can serve, and the follower."""
+    pools = ["cpu", "gpu"] if gpus() else ["cpu"]
+    environment = {**api, "VULTUS_ROOT": str(root)}
+    start = [sys.executable, "-m", "prefect", "worker", "start", "--type", "process"]
+    workers = [
+        Service(
+            f"worker-{pool}",
+            [*start, "--pool", pool, "--name", f"{socket.gethostname()}-{pool}"],
+            environment=environment,
+        )
+        for pool in pools
+    ]
+    return [*workers, Service("follower", ["vultus", "follow"])]
 
 
 def wait_until_up(url: str, timeout_s: float = 180.0) -> bool:
@@ -55,42 +86,63 @@ def wait_until_up(url: str, timeout_s: float = 180.0) -> bool:
     return False
 
 
+def is_taken(port: int) -> bool:
+    """Whether another process listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
 def main() -> None:
-    """Start servers and workers, print where the pages are, stop all when this process is told to."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit(0))
-    root = Path.cwd()
-    logs = root / ".cache" / "vultus"
-    logs.mkdir(parents=True, exist_ok=True)
-    pages = {
-        "MLflow": (mlflow_command(root), f"http://{HOST}:{MLFLOW_PORT}", "/health"),
-        "Prefect": (prefect_command(), f"http://{HOST}:{PREFECT_PORT}", "/api/health"),
-    }
-    with contextlib.ExitStack() as stack:
-        started = []
-        for name, (command, _, _) in pages.items():
-            log = stack.enter_context((logs / f"{name.lower()}.log").open("w"))
-            started.append(stack.enter_context(child(command, root, output=log)))
-        for name, (_, address, health) in pages.items():
-            up = wait_until_up(address + health)
-            print(
-                f"{name:8} {address}" if up else f"{name:8} does not answer: see {logs / name.lower()}.log", flush=True
+    """Start everything, print where it is, stop it all when this process is told to."""
+    parser = argparse.ArgumentParser(description="MLflow, Prefect and a worker on this machine, until Ctrl-C.")
+    parser.add_argument("--mlflow-port", type=int, default=MLFLOW_PORT)
+    parser.add_argument("--prefect-port", type=int, default=PREFECT_PORT)
+    arguments = parser.parse_args()
+    for port, option in ((arguments.mlflow_port, "--mlflow-port"), (arguments.prefect_port, "--prefect-port")):
+        if is_taken(port):
+            raise SystemExit(
+                f"port {port} is in use, by another `make ui` perhaps: stop that, or choose another {option}"
             )
-        environment = {"PREFECT_API_URL": pages["Prefect"][1] + "/api", "VULTUS_ROOT": str(root)}
-        log = stack.enter_context((logs / "worker.log").open("w"))
-        with child([sys.executable, "-m", "flows.deploy"], root, output=log, environment=environment) as deploying:
-            if deploying.wait():
-                print(f"the flows of prefect.yaml are not on the server: see {logs / 'worker.log'}", flush=True)
-        for pool in ("cpu", "gpu") if gpus() else ("cpu",):
-            started.append(stack.enter_context(child(worker_command(pool), root, log, environment)))
-            print(f"{'Worker':8} of the pool {pool}, in {root}", flush=True)
-        address = f"PREFECT_API_URL={environment['PREFECT_API_URL']}"
-        print(f"\nstart a flow on its page, or: {address} python -m flows.reproduce")
-        print("Ctrl-C stops all.", flush=True)
-        while all(process.poll() is None for process in started):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    root = Path.cwd()
+    logs = root / ".cache" / "vultus" / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    servers = [mlflow_server(root, arguments.mlflow_port), prefect_server(arguments.prefect_port)]
+    api = {"PREFECT_API_URL": f"{servers[1].address}/api"}
+    with contextlib.ExitStack() as stack:
+        running: dict[str, subprocess.Popen[str]] = {}
+
+        def start(service: Service) -> None:
+            log = stack.enter_context((logs / f"{service.name.lower()}.log").open("w"))
+            process = child(service.command, root, output=log, environment=service.environment)
+            running[service.name] = stack.enter_context(process)
+
+        for service in servers:
+            start(service)
+        for service in servers:
+            up = wait_until_up(service.address + service.health)
+            where = service.address if up else f"does not answer: see {logs / service.name.lower()}.log"
+            print(f"{service.name:9} {where}", flush=True)
+        with child([sys.executable, "-m", "flows.deploy"], root, subprocess.DEVNULL, api) as deploying:
+            deployed = deploying.wait() == 0
+        for service in helpers(root, api):
+            start(service)
+        print(f"{'worker':9} {'takes runs of prefect.yaml' if deployed else 'waits: python -m flows.deploy failed'}")
+        print(f"{'follower':9} shows trainings in MLflow while they run; logs of all are in {logs}")
+        print(f"\nflows on this server: PREFECT_API_URL={api['PREFECT_API_URL']} python -m flows.reproduce")
+        print("Ctrl-C stops them all.", flush=True)
+        while not (ended := [name for name, process in running.items() if process.poll() is not None]):
             time.sleep(0.5)
-        print(f"a server or worker has ended by itself: see {logs}", file=sys.stderr)
+        print(f"{ended[0]} has ended by itself: see {logs / ended[0].lower()}.log", file=sys.stderr)
         raise SystemExit(1)
+
+
+def _stop(*_: object) -> None:
+    """Leave, ending all children; a second Ctrl-C does not cut that short."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(0)
 
 
 if __name__ == "__main__":

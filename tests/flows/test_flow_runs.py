@@ -41,7 +41,8 @@ def artifacts_of(flow_run: UUID) -> dict[str, Any]:
 
 
 def outcomes(state: Any) -> Any:
-    return state.result(raise_on_failure=False)
+    result = state.result(raise_on_failure=False)
+    return getattr(result, "outcomes", result)
 
 
 def edit(project: Path, **stages: Any) -> None:
