@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 
 from flows.graph import read_graph
 from flows.pools import checkout
+from flows.processes import sole_use
 from flows.reproduce import reproduce, stage_task
 
 
@@ -29,5 +30,6 @@ def claims(root: str | None = None, workers: int = 1) -> State[Any]:
     if state.is_completed():
         shutil.copyfile(folder / "reports/ledger.csv", folder / "reports/claims.csv")
         report = next(stage for stage in read_graph(folder) if stage.name == "report")
-        stage_task(str(folder), report)
+        with sole_use(folder):
+            stage_task(str(folder), report)
     return state

@@ -39,10 +39,12 @@ def new_data(dataset: str, root: str | None = None, settle_s: float = 60.0, work
     watched = folder / datasets[dataset]["root"]
     seen = folder / ".cache" / "vultus" / "watched" / dataset
     files = sorted(_files(watched))
+    if not files:
+        return Completed(message=f"there are no files in {watched}")
     stamp = hashlib.sha256(repr(files).encode()).hexdigest()
     if seen.is_file() and seen.read_text() == stamp:
         return Completed(message=f"nothing new in {watched}: {len(files)} files")
-    if files and time.time() - max(time_ns for _, _, time_ns in files) / 1e9 < settle_s:
+    if time.time() - max(time_ns for _, _, time_ns in files) / 1e9 < settle_s:
         return Completed(message=f"files are still arriving in {watched}")
     targets = [stage.name for stage in read_graph(folder) if stage.name.endswith(f"@{dataset}")]
     state: State[Any] = reproduce(str(folder), targets, workers=workers, publish=False, return_state=True)

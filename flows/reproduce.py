@@ -12,7 +12,6 @@ fails stops what follows from it and nothing else. Cancelling the run ends the p
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -20,7 +19,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
 from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import (
     create_markdown_artifact,
@@ -28,10 +26,10 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Cancelled, Completed, Failed
 
+from flows.cancellation import CancelledRunError, cancellation_check
 from flows.devices import device_slot, gpus
 from flows.execution import StageFailedError, StageResult, StagesFailedError, reproduce_stage, thread_share
 from flows.graph import Stage, changed_stages, matching, read_graph, with_causes, with_followers
@@ -46,10 +44,6 @@ ATTEMPTS = 3
 """Times that a run starts again after its process died (`flows.deploy`): then it fails for good."""
 
 _PROGRESS = re.compile(r"(?P<what>[^:]+): (?P<done>\d+)/(?P<total>[1-9]\d*)$")
-
-
-class CancelledRunError(Exception):
-    """Somebody cancelled the flow run."""
 
 
 def _may_pass(_task: object, _run: TaskRun, state: State[Any]) -> bool:
@@ -141,7 +135,7 @@ def reproduce(
     folder = Path(root).resolve() if root else checkout()
     log = get_run_logger()
     before = _text(folder / RESULTS)
-    raise_if_cancelled = _cancellation_check()
+    raise_if_cancelled = cancellation_check()
     try:
         with sole_use(folder, log.info, raise_if_cancelled):
             results = _run_stages(folder, targets or [], force, pipeline, workers, pools, raise_if_cancelled)
@@ -194,24 +188,6 @@ def _result_of(name: str, state: State[Any]) -> StageResult:
     if isinstance(outcome, StageFailedError):
         raise outcome
     raise StageFailedError(StageResult(name, "failed", tail=f"{type(outcome).__name__}: {outcome}"))
-
-
-def _cancellation_check() -> Callable[[], None]:
-    """Raises `CancelledRunError` once somebody has cancelled this run or the run that it is a part of.
-
-    A worker ends a cancelled run by a signal; a run that was started from a shell has nobody who does.
-    """
-    runs = {UUID(run) for run in (runtime.flow_run.id, runtime.flow_run.root_flow_run_id) if run}
-
-    def check() -> None:
-        # A server that is away stops no stage.
-        with contextlib.suppress(httpx.HTTPError), get_client(sync_client=True) as client:
-            for run in runs:
-                state = client.read_flow_run(run).state
-                if state is not None and (state.is_cancelling() or state.is_cancelled()):
-                    raise CancelledRunError
-
-    return check
 
 
 def _text(path: Path) -> str:

@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect_dask.task_runners import DaskTaskRunner
 
 from flows.execution import run_command
-from flows.graph import read_graph
+from flows.graph import matching, read_graph
 from flows.pools import checkout
 from flows.reproduce import reproduce
 
@@ -51,7 +51,9 @@ def shards(
     """
     folder = Path(root).resolve() if root else checkout()
     name = f"{stage}@{dataset}"
-    causes = next(item.after for item in read_graph(folder) if item.name == name)
+    graph = read_graph(folder)
+    matching(graph, [name])
+    causes = next(item.after for item in graph if item.name == name)
     if causes:
         before: State[Any] = reproduce(str(folder), list(causes), workers=workers, publish=False, return_state=True)
         if not before.is_completed():

@@ -15,11 +15,14 @@ import yaml
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
+from prefect.states import Cancelled
 
+from flows.cancellation import CancelledRunError, cancellation_check
 from flows.devices import device_slot
 from flows.execution import StageFailedError, StageResult, run_command, thread_share
 from flows.graph import Stage, output_paths
 from flows.pools import checkout
+from flows.processes import sole_use
 from flows.reproduce import final_state
 from flows.schedule import run_all
 
@@ -59,17 +62,16 @@ def make_workspace(root: Path, folder: Path, point: Mapping[str, Any]) -> None:
 
     Args:
         root: the repository; its ``params.yaml`` and ``dvc.lock`` are taken as they lie.
-        folder: the workspace; one that exists is kept.
+        folder: the workspace; one that exists keeps its commit and its results.
         point: dotted keys of ``params.yaml`` -> values.
     """
     params = with_values(yaml.safe_load((root / "params.yaml").read_text()), point)
-    if folder.exists():
-        return
-    cache = _say(root, "dvc", "cache", "dir").strip()
-    _say(root, "git", "worktree", "prune")
-    _say(root, "git", "worktree", "add", "--detach", str(folder), "HEAD")
+    if not folder.exists():
+        _say(root, "git", "worktree", "prune")
+        _say(root, "git", "worktree", "add", "--detach", str(folder), "HEAD")
+        shutil.copyfile(root / "dvc.lock", folder / "dvc.lock")
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    shutil.copyfile(root / "dvc.lock", folder / "dvc.lock")
+    cache = _say(root, "dvc", "cache", "dir").strip()
     _say(folder, "dvc", "config", "--local", "cache.dir", str((root / cache).resolve()))
     _say(folder, "dvc", "config", "--local", "cache.type", "reflink,symlink,copy")
     made = output_paths(root)
@@ -105,7 +107,7 @@ def point_task(
     """
     log, workspace = get_run_logger(), Path(folder)
     make_workspace(Path(root), workspace, values)
-    with device_slot("gpu", log.info) as device:
+    with sole_use(workspace, log.info), device_slot("gpu", log.info) as device:
         environment = {**thread_share(workers), **device}
         result = run_command(["dvc", "repro", *targets], workspace, point, environment, say=log.info)
     if sweep_name:
@@ -152,7 +154,11 @@ def sweep(
         except (RuntimeError, ValueError) as error:
             raise StageFailedError(StageResult(item.name, "failed", tail=str(error))) from error
 
-    results = run_all([Stage(point, (), "gpu") for point in grid_points], start, workers)
+    items = [Stage(point, (), "gpu") for point in grid_points]
+    try:
+        results = run_all(items, start, workers, tick=cancellation_check())
+    except CancelledRunError:
+        return Cancelled(message="the processes of its points are ended")
     rows = [
         {"point": r.stage, "outcome": r.outcome, **grid_points[r.stage], **_metrics(folder / r.stage)} for r in results
     ]
