@@ -7,6 +7,7 @@ worker in the same checkout needs neither.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prefect import flow, get_run_logger, runtime
+import httpx
+from prefect import flow, runtime
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import WorkerFilter, WorkerFilterStatus
 from prefect.client.schemas.objects import FlowRun, State
@@ -28,6 +30,7 @@ from flows.devices import device_slot
 from flows.exchange import code_version, has_remote, lock_entries, place, take_entries
 from flows.execution import StageFailedError, StageResult, reproduce_stage, run_command
 from flows.graph import Stage, changed_stages
+from flows.progress import log_with_progress
 from flows.schedule import stopping
 
 ATTEMPTS = 3
@@ -55,7 +58,7 @@ def stage_flow(
         origin: place of the checkout that asks; a worker in the same place works on its files.
         entries: what ``dvc.lock`` says there of the stages before this one.
     """
-    root, say = checkout(), get_run_logger().info
+    root, say = checkout(), log_with_progress()
     options = ("--force",) if force else ()
     elsewhere = origin != place(root)
     try:
@@ -161,11 +164,14 @@ def _wait_for_answer(run: UUID, stage: str) -> dict[str, Any] | None:
     """What the worker says of its run; None if it died. Cancels the run when this one is being ended."""
     with get_client(sync_client=True) as client:
         while True:
-            state = client.read_flow_run(run).state
+            state = None
+            with contextlib.suppress(httpx.TransportError):  # a server that is away comes back
+                state = client.read_flow_run(run).state
             if state is not None and state.is_final():
                 break
             if stopping():
-                client.set_flow_run_state(run, Cancelling())
+                with contextlib.suppress(httpx.HTTPError):
+                    client.set_flow_run_state(run, Cancelling())
                 raise StageFailedError(StageResult(stage, "failed", tail="cancelled"))
             time.sleep(POLL_S)
         try:

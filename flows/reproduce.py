@@ -13,19 +13,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from prefect import flow, get_run_logger, runtime, task
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Cancelled, Completed, Failed
 
@@ -35,6 +28,7 @@ from flows.execution import StageFailedError, StageResult, StagesFailedError, re
 from flows.graph import Stage, changed_stages, matching, read_graph, with_causes, with_followers
 from flows.pools import checkout, pools_in_use, run_in_pool
 from flows.processes import sole_use
+from flows.progress import log_with_progress
 from flows.publish import publish_task
 from flows.schedule import run_all
 from flows.summary import changed_metrics, summarise
@@ -42,8 +36,6 @@ from flows.summary import changed_metrics, summarise
 RESULTS = Path("reports/results.csv")
 ATTEMPTS = 3
 """Times that a run starts again after its process died (`flows.deploy`): then it fails for good."""
-
-_PROGRESS = re.compile(r"(?P<what>[^:]+): (?P<done>\d+)/(?P<total>[1-9]\d*)$")
 
 
 def _may_pass(_task: object, _run: TaskRun, state: State[Any]) -> bool:
@@ -72,7 +64,7 @@ def stage_task(
         pool: where it runs.
         workers: stages that share this machine.
     """
-    say = _log_with_progress()
+    say = log_with_progress()
     if not stale:
         result = StageResult(stage.name, "current")
     elif pool and stage.portable:
@@ -83,26 +75,6 @@ def stage_task(
             environment = {**thread_share(workers), **device}
             result = reproduce_stage(Path(root), stage.name, environment, options=options, say=say)
     return Completed(name=result.outcome.capitalize(), message=f"{result.seconds:.1f} s", data=result)
-
-
-def _log_with_progress() -> Callable[[str], None]:
-    """The run's log, a line at a time; lines such as ``computing world/crops: 30/300`` move a bar of the task run."""
-    log = get_run_logger()
-    bars: dict[str, UUID] = {}
-
-    def say(line: str) -> None:
-        log.info(line)
-        if found := _PROGRESS.search(line):
-            percent = min(100.0, 100 * int(found["done"]) / int(found["total"]))
-            what = found["what"].strip()
-            if what in bars:
-                update_progress_artifact(bars[what], percent)
-            else:
-                made = create_progress_artifact(percent, description=what)
-                assert isinstance(made, UUID)
-                bars[what] = made
-
-    return say
 
 
 @flow(name="reproduce", persist_result=False)

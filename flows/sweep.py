@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from prefect import flow, get_run_logger, task
+from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled
@@ -23,6 +23,7 @@ from flows.execution import StageFailedError, StageResult, run_command, thread_s
 from flows.graph import Stage, output_paths
 from flows.pools import checkout
 from flows.processes import sole_use
+from flows.progress import log_with_progress
 from flows.reproduce import final_state
 from flows.schedule import run_all
 
@@ -105,15 +106,15 @@ def point_task(
         sweep_name: the parent run in MLflow; empty publishes nothing.
         workers: points at once.
     """
-    log, workspace = get_run_logger(), Path(folder)
+    say, workspace = log_with_progress(), Path(folder)
     make_workspace(Path(root), workspace, values)
-    with sole_use(workspace, log.info), device_slot("gpu", log.info) as device:
+    with sole_use(workspace, say), device_slot("gpu", say) as device:
         environment = {**thread_share(workers), **device}
-        result = run_command(["dvc", "repro", *targets], workspace, point, environment, say=log.info)
+        result = run_command(["dvc", "repro", *targets], workspace, point, environment, say=say)
     if sweep_name:
         uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(root) / 'mlflow.db'}"
         command = ["vultus", "publish", "--sweep", sweep_name, "--point", json.dumps(values)]
-        run_command(command, workspace, point, {"MLFLOW_TRACKING_URI": uri}, say=log.info)
+        run_command(command, workspace, point, {"MLFLOW_TRACKING_URI": uri}, say=say)
     return result
 
 
