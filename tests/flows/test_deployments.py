@@ -91,20 +91,46 @@ def test_new_clips_flow_through_once_they_have_arrived(checkout: Path) -> None:
     assert unknown.message == "params.yaml has no data set 'flims'; there is films"
 
 
+@pytest.fixture
+def publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `vultus` that only notes how it was called; returns its notes."""
+    notes = tmp_path / "calls.txt"
+    command = tmp_path / "bin" / "vultus"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\necho "$PWD" "$@" "$MLFLOW_TRACKING_URI" >> {notes}\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return notes
+
+
 @pytest.mark.usefixtures("prefect_server")
-def test_a_sweep_runs_each_point_in_a_workspace_of_its_own(checkout: Path) -> None:
+def test_a_sweep_runs_and_publishes_each_point_in_a_workspace_of_its_own(checkout: Path, publisher: Path) -> None:
     from flows.execution import reproduce_stage
 
     reproduce_stage(checkout, "left@1")
     lock = (checkout / "dvc.lock").read_text()
-    settings = {"grid": {"model.a": [1, 2]}, "targets": ["score"], "root": str(checkout), "publish": False}
+    settings = {"grid": {"model.a": [1, 2]}, "targets": ["score"], "root": str(checkout)}
     state = sweeping.sweep(**settings, return_state=True)
     assert state.result() == {"a=1": "ran", "a=2": "ran"}
     workspaces = checkout / ".cache/vultus/sweeps/grid"
     assert (workspaces / "a=2/metrics.json").read_text() == '{"error": 4}'
     assert (checkout / "dvc.lock").read_text() == lock
     assert not (checkout / "metrics.json").exists()
-    assert sweeping.sweep(**settings, return_state=True).result() == {"a=1": "current", "a=2": "current"}
+    assert publisher.read_text().splitlines() == [
+        f'{workspaces}/a={a} publish --sweep grid --point {{"model.a": {a}}} sqlite:///{checkout}/mlflow.db'
+        for a in (1, 2)
+    ]
+    again = sweeping.sweep(**settings, publish=False, return_state=True)
+    assert again.result() == {"a=1": "current", "a=2": "current"}
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_publishing_is_the_publishers_command_in_the_checkout(checkout: Path, publisher: Path) -> None:
+    from flows.publish import publish
+
+    assert publish(str(checkout), return_state=True).is_completed()
+    assert publisher.read_text().split() == [str(checkout), "publish"]
 
 
 @pytest.mark.usefixtures("prefect_server")
