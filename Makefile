@@ -1,7 +1,7 @@
 # make repro   run the pipeline, publish to MLflow, say where the report is
 # make claims  the papers' claims over five seeds; their ledger is reports/claims.csv
 # make test    the whole test suite              make lint   ruff and mypy
-# make ui      MLflow and Prefect on loopback     make publish  result files into MLflow again
+# make ui      MLflow, Prefect, a worker (loopback) make publish  result files into MLflow again
 # make clean   removes all outputs and caches, .cache and the local mlflow.db among them: the next repro renders the world again.
 #              Keeps the environment, your data sets and reports/results.csv.
 #
