@@ -77,7 +77,7 @@ def test_rows_are_sent_once_as_they_come(tmp_path: Path, client: Any) -> None:
     run = _run(client)
     assert run.info.status == "RUNNING"
     assert run.info.run_name == "jaa_net, fold world, in training"
-    assert run.data.params == {"seed": "1", "code": "abc", "config.xi": "0.56", "train.epochs": "3"}
+    assert run.data.params == {"seed": "1", "config.xi": "0.56", "train.epochs": "3"}
     shutil.rmtree(training.folder)
     follower.look()
     assert _run(client).info.status == "FINISHED"
@@ -155,13 +155,13 @@ def test_the_command_follows_until_it_is_told_to_stop(tmp_path: Path, client: An
         training = Toy(tmp_path)
         training.epoch(0)
         training.checkpoint()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline and not client.search_experiments(filter_string="name = 'action_units'"):
             time.sleep(0.2)
-        second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert second.returncode == 1
         assert "followed already" in second.stderr
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait()
     assert _points(client, "train/total") == [(0, 1.0)]

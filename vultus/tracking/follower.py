@@ -132,7 +132,7 @@ class Follower:
         tags = {TRAINING_TAG: name, "system": system, "fold": first.fold}
         title = f"{system}, fold {first.fold}, in training"
         run = self.client.create_run(experiment, tags=tags, run_name=title)
-        settings = flat({key: about[key] for key in ("seed", "code", "train", "config") if key in about})
+        settings = flat({key: about[key] for key in ("seed", "train", "config") if key in about})
         params = [Param(key, value) for key, value in settings.items()]
         for start in range(0, len(params), 100):
             self.client.log_batch(run.info.run_id, params=params[start : start + 100])

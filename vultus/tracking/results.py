@@ -133,10 +133,13 @@ def read_result(root: Path, system: str, params: Mapping[str, Any], lock: Mappin
         "synthetic": str(synthetic).lower(),
         "split_hash": split_hash,
         "judge": "; ".join(sorted(set(rows["judge"].dropna()))) or "none",
+        **({"code": summary["code"]} if "code" in summary else {}),
         **_provenance(root),
+        "mlflow.source.name": str(lock[stage].get("cmd", "")),
+        "mlflow.source.type": "LOCAL",
         **({"mlflow.note.content": SYNTHETIC_NOTE} if synthetic else {}),
     }
-    trained = {name: summary[name] for name in ("train", "parameters", "code") if name in summary}
+    trained = {name: summary[name] for name in ("train", "parameters") if name in summary}
     config = {"config": yaml.safe_load(configs[0].read_text())} if configs else {}
     settings = flat({"seed": params["seed"], **section, **trained, **config})
     ended_at = (folder / "metrics.json").stat().st_mtime
@@ -245,9 +248,12 @@ def fingerprint(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:12]
 
 
-def point(row: HistoryRow) -> Point:
-    """``validation/F1`` at its epoch; phases with a name of their own stand before it: ``generator/train/total``."""
-    phase = "" if row.phase == "train" else f"{row.phase}/"
+def point(row: HistoryRow, only_phase: bool = False) -> Point:
+    """``validation/F1`` at its epoch; one of several phases stands before it: ``generator/train/total``.
+
+    The phase of the shared loop, ``train``, is the main one and never named.
+    """
+    phase = "" if only_phase or row.phase == "train" else f"{row.phase}/"
     return Point(mlflow_name(f"{phase}{row.split}/{row.name}"), row.value, row.epoch)
 
 
@@ -255,7 +261,8 @@ def epoch_points(history: pd.DataFrame) -> tuple[Point, ...]:
     """The `point` of each row, averaged over what was measured more than once in an epoch and over folds."""
     if history.empty:
         return ()
-    points = [point(HistoryRow(**row)) for row in _records(history.dropna(subset=["value"]))]
+    alone = history["phase"].nunique() == 1
+    points = [point(HistoryRow(**row), alone) for row in _records(history.dropna(subset=["value"]))]
     table = pd.DataFrame(points, columns=list(Point.__dataclass_fields__))
     means = table.groupby(["name", "step"], sort=True)["value"].mean().reset_index()
     return tuple(Point(row["name"], float(row["value"]), int(row["step"])) for row in _records(means))
