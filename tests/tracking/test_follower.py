@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -162,6 +161,6 @@ def test_the_command_follows_until_it_is_told_to_stop(tmp_path: Path, client: An
         assert second.returncode == 1
         assert "followed already" in second.stderr
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.wait()
     assert _points(client, "train/total") == [(0, 1.0)]
