@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -132,8 +133,13 @@ def main() -> None:
         print(f"{'follower':9} shows trainings in MLflow while they run; logs of all are in {logs}")
         print(f"\nflows on this server: PREFECT_API_URL={api['PREFECT_API_URL']} python -m flows.reproduce")
         print("Ctrl-C stops them all.", flush=True)
-        while not (ended := [name for name, process in running.items() if process.poll() is not None]):
-            time.sleep(0.5)
+        try:
+            while not (ended := [name for name, process in running.items() if process.poll() is not None]):
+                time.sleep(0.5)
+        finally:  # tell all at once, wait for one after the other
+            for process in running.values():
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
         print(f"{ended[0]} has ended by itself: see {logs / ended[0].lower()}.log", file=sys.stderr)
         raise SystemExit(1)
 

@@ -147,15 +147,12 @@ def test_prefect_shows_a_run_with_its_stages_logs_and_artifacts(servers: Servers
     request = urllib.request.Request(f"{servers.prefect}/api/flow_runs/filter", query, headers)
     with urllib.request.urlopen(request) as answer:
         (flow_run,) = [one for one in json.load(answer) if one["state_type"] == "COMPLETED"]
-    address = f"{servers.prefect}/runs/flow-run/{flow_run['id']}"
-    page.visit(address)
-    page.wait_for(flow_run["name"], "Completed", "Logs", "Task Runs", "Artifacts")
-    page.wait_for(selector="canvas", timeout_s=30)
+    page.visit(f"{servers.prefect}/runs/flow-run/{flow_run['id']}")
+    page.wait_for(flow_run["name"], "Completed", "4 Task runs", "Beginning flow run", selector="canvas")
+    page.click("[role=tab]", "Task Runs")
+    page.wait_for(*STAGES, selector="[role=tab][aria-selected=true]")
     _picture(page, "prefect-run")
-    page.visit(f"{address}?tab=Task%20Runs")
-    page.wait_for(*STAGES)
-    _picture(page, "prefect-task-runs")
-    page.visit(f"{address}?tab=Artifacts")
+    page.click("[role=tab]", "Artifacts")
     page.wait_for("reproduction")
     _picture(page, "prefect-artifacts")
 
