@@ -23,6 +23,9 @@ POOLS = ("cpu", "gpu")
 SILENCE = timedelta(seconds=90)
 """A run that was not heard of for this long is Crashed; runs send a sign every 30 s (``.env``)."""
 
+PAUSE = timedelta(seconds=30)
+"""Between a crash and the next attempt."""
+
 _RUNS: dict[str, str | list[str]] = {"prefect.resource.id": "prefect.flow-run.*"}
 
 
@@ -37,13 +40,16 @@ def automations() -> list[AutomationCore]:
         threshold=1,
         within=SILENCE,
     )
+    # A moment later, when the worker has put the dead process away, and only if nobody else has started the run again.
     crashed = EventTrigger(
-        posture=Posture.Reactive,
+        posture=Posture.Proactive,
         match=_RUNS,
         match_related={"prefect.resource.role": "deployment", "prefect.resource.name": ["nightly", "weekly", "sweep"]},
         for_each={"prefect.resource.id"},
-        expect={"prefect.flow-run.Crashed"},
+        after={"prefect.flow-run.Crashed"},
+        expect={"prefect.flow-run.*"},
         threshold=1,
+        within=PAUSE,
     )
     return [
         Automation(
@@ -77,6 +83,11 @@ def deploy(root: Path) -> None:
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     if code := subprocess.run(command, cwd=root).returncode:
         raise SystemExit(code)
+    bring_automations()
+
+
+def bring_automations() -> None:
+    """Make the server's automations those of `automations`."""
     for automation in automations():
         try:
             there = Automation.read(name=automation.name)

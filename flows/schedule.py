@@ -45,7 +45,7 @@ def run_all(
         What became of each stage, in the order given.
     """
     results: dict[str, StageResult] = {}
-    waiting = list(stages)
+    waiting = by_urgency(stages)
     running: dict[Future[StageResult], str] = {}
     stop = threading.Event()
     token = _stop.set(stop)
@@ -79,10 +79,18 @@ def run_all(
     return [results[stage.name] for stage in stages]
 
 
+def by_urgency(stages: Sequence[Stage]) -> list[Stage]:
+    """First the stages from which it is farthest to the end, counted in stages: the longest way waits for nobody."""
+    distance = {stage.name: 0 for stage in stages}
+    for stage in reversed(stages):
+        for name in stage.after:
+            distance[name] = max(distance.get(name, 0), distance[stage.name] + 1)
+    return sorted(stages, key=lambda stage: -distance[stage.name])
+
+
 def ready(waiting: Sequence[Stage], results: dict[str, StageResult]) -> list[Stage]:
-    """Stages whose causes are done: trainings (``resources: gpu``) first, since they take longest."""
-    free = [stage for stage in waiting if all(name in results for name in stage.after)]
-    return sorted(free, key=lambda stage: stage.resources != "gpu")
+    """Stages whose causes are done, in the order given."""
+    return [stage for stage in waiting if all(name in results for name in stage.after)]
 
 
 def blocked(waiting: Sequence[Stage], results: dict[str, StageResult]) -> list[Stage]:

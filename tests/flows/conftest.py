@@ -1,4 +1,4 @@
-"""One Prefect server a module that asks for it."""
+"""One Prefect server for all tests that ask for it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def project(tmp_path: Path) -> Path:
     return small_project(tmp_path)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     from prefect.testing.utilities import prefect_test_harness
 
     import flows  # noqa: F401  reads .env before Prefect is imported
 
-    with prefect_test_harness(server_startup_timeout=120):
+    with prefect_test_harness(server_startup_timeout=300):
         yield

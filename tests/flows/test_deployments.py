@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,28 +185,25 @@ def test_a_worker_takes_what_is_deployed_and_a_second_checkout_takes_its_results
 
 @pytest.mark.slow
 def test_a_stage_whose_process_dies_is_given_out_again_and_goes_on(checkout: Path, worker: None) -> None:
-    import threading
-
     from flows.reproduce import reproduce
 
+    script, counted = checkout / "count.py", checkout / ".cache/counted"
+    script.write_text(script.read_text().replace("sleep(0.0)", "sleep(1.5)"))
+    author = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run(["git", *author, "commit", "-qam", "slow"], cwd=checkout, check=True)
+    counted.unlink(missing_ok=True)
     here = checkout.parent / "third"
-    for root in (checkout,):
-        (root / "count.py").write_text((root / "count.py").read_text().replace("sleep(0.0)", "sleep(1.5)"))
-        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@e.org", "commit", "-qam", "slow"], cwd=root)
-        (root / ".cache/counted").unlink(missing_ok=True)
     subprocess.run(["git", "clone", "-q", str(checkout), str(here)], check=True)
     states: list[Any] = []
     thread = threading.Thread(
         target=lambda: states.append(reproduce(str(here), ["count"], pools=True, publish=False, return_state=True))
     )
     thread.start()
-    counted = checkout / ".cache/counted"
     while not (counted.exists() and counted.read_text() == "3"):
         time.sleep(0.1)
-    engines = subprocess.run(["pgrep", "-f", "prefect.engine"], capture_output=True, text=True).stdout.split()
-    for pid in engines:
+    for pid in subprocess.run(["pgrep", "-f", "prefect.engine"], capture_output=True, text=True).stdout.split():
         if f"VULTUS_ROOT={checkout}".encode() in Path(f"/proc/{pid}/environ").read_bytes():
-            os.kill(int(pid), 9)
+            os.kill(int(pid), signal.SIGKILL)
     thread.join(timeout=240)
     assert states[0].is_completed()
     assert (here / "counted").read_text() == "goodx8"

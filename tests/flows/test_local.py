@@ -8,9 +8,10 @@ from pathlib import Path
 
 import yaml
 
+from flows.execution import StageResult
 from flows.graph import Stage, changed_stages, read_graph, with_followers
 from flows.local import reproduce
-from flows.schedule import ready
+from flows.schedule import by_urgency, ready
 
 
 def outcomes(root: Path, workers: int = 2) -> dict[str, str]:
@@ -55,9 +56,17 @@ def test_only_what_changed_and_its_followers_are_looked_at(project: Path) -> Non
     assert outcomes(project) == {"left@1": "restored", "left@2": "current", "check": "current", "join": "current"}
 
 
-def test_trainings_start_first() -> None:
-    stages = [Stage("table", ("data",), "cpu"), Stage("train", ("data",), "gpu"), Stage("score", ("train",), "gpu")]
-    assert [stage.name for stage in ready(stages, {"data": None})] == ["train", "table"]  # type: ignore[dict-item]
+def test_the_longest_way_to_the_end_starts_first() -> None:
+    stages = [
+        Stage("a table", (), "cpu"),
+        Stage("data", (), "cpu"),
+        Stage("train", ("data",), "gpu"),
+        Stage("score", ("train",), "gpu"),
+    ]
+    order = by_urgency(stages)
+    assert [stage.name for stage in order] == ["data", "train", "a table", "score"]
+    assert [stage.name for stage in ready(order, {})] == ["data", "a table"]
+    assert [stage.name for stage in ready(order[1:], {"data": StageResult("data", "ran")})] == ["train", "a table"]
 
 
 def test_another_pipeline_brings_the_stages_it_builds_on_and_no_others(project: Path) -> None:
