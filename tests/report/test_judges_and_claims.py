@@ -67,9 +67,12 @@ def test_judged_numbers_are_marked_and_controls_stand_beside_them(tmp_path: Path
     results = tmp_path / "reports/systems/jaa_net/results.csv"
     judged = "syncnet embedded 1f2e"
     write_rows(
-        results, [row("F1", 0.5), row("NME", 0.1, judged), row("NME@truth", 0.02, judged), row("NME@still", 0.3)]
+        results,
+        [row("F1", 0.5), row("F1/AU01", 0.5), row("F1/AU01@truth", 0.9), row("NME", 0.1, judged)]
+        + [row("NME@truth", 0.02, judged), row("NME@still", 0.3)],
     )
     system = read_system(tmp_path, "jaa_net", params["systems"]["jaa_net"], synthetic=True)
+    assert system.parts()["F1"]["part"].tolist() == ["AU01"]
     metrics, table = system.controls()
     assert metrics == ["NME"]
     assert {name: rows["NME"]["value"] for name, rows in table.items()} == pytest.approx(

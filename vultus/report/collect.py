@@ -115,11 +115,9 @@ class SystemReport:
         return rows.loc[[name for name in names if name in rows.index]]
 
     def parts(self) -> dict[str, pd.DataFrame]:
-        """``{"F1": rows of F1/AU01, F1/AU02, ...}`` with a column ``part``."""
-        split = self.rows["metric"].str.split("/", n=1, expand=True)
-        if split.shape[1] < 2:
-            return {}
-        rows = self.rows.assign(whole=split[0], part=split[1]).dropna(subset=["part"])
+        """``{"F1": rows of F1/AU01, F1/AU02, ...}`` with a column ``part``; the parts of controls are left out."""
+        split = self.rows["metric"].str.extract(r"^(?P<whole>[^@/]+)/(?P<part>[^@]+)$")
+        rows = self.rows.join(split).dropna(subset=["part"])
         return {str(whole): group for whole, group in rows.groupby("whole", sort=False)}
 
     def controls(self) -> tuple[list[str], dict[str, dict[str, Any]]]:
