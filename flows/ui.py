@@ -125,11 +125,17 @@ def main() -> None:
             up = wait_until_up(service.address + service.health)
             where = service.address if up else f"does not answer: see {logs / service.name.lower()}.log"
             print(f"{service.name:9} {where}", flush=True)
-        with child([sys.executable, "-m", "flows.deploy"], root, subprocess.DEVNULL, api) as deploying:
+        log = stack.enter_context((logs / "deploy.log").open("w"))
+        with child([sys.executable, "-m", "flows.deploy"], root, log, api) as deploying:
             deployed = deploying.wait() == 0
         for service in helpers(root, api):
             start(service)
-        print(f"{'worker':9} {'takes runs of prefect.yaml' if deployed else 'waits: python -m flows.deploy failed'}")
+        takes = (
+            "takes runs of prefect.yaml"
+            if deployed
+            else f"has nothing to do, deploying failed: see {logs / 'deploy.log'}"
+        )
+        print(f"{'worker':9} {takes}")
         print(f"{'follower':9} shows trainings in MLflow while they run; logs of all are in {logs}")
         print(f"\nflows on this server: PREFECT_API_URL={api['PREFECT_API_URL']} python -m flows.reproduce")
         print("Ctrl-C stops them all.", flush=True)
