@@ -55,17 +55,17 @@ class Page:
         """Number of elements."""
         return int(self.evaluate(f"document.querySelectorAll({json.dumps(selector)}).length") or 0)
 
-    def click(self, selector: str, words: str) -> None:
-        """Press the mouse on the first element that the selector finds and that says just these words."""
-        says = f"element => element.innerText.trim() === {json.dumps(words)}"
-        found = f"[...document.querySelectorAll({json.dumps(selector)})].find({says})"
+    def click(self, words: str) -> None:
+        """Press the mouse on the innermost element that says just these words."""
+        says = f"element => element.innerText?.trim() === {json.dumps(words)}"
+        found = f"[...document.querySelectorAll('body *')].filter({says}).at(-1)"
         box = self.evaluate(f"{found}?.getBoundingClientRect().toJSON()")
-        assert box is not None, f"no {selector} says {words!r}"
+        assert box is not None, f"nothing on the page says just {words!r}"
         at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2, "button": "left", "clickCount": 1}
         for kind in ("mousePressed", "mouseReleased"):
             self._ask("Input.dispatchMouseEvent", type=kind, **at)
 
-    def wait_for(self, *words: str, selector: str = "body", at_least: int = 1, timeout_s: float = 90.0) -> None:
+    def wait_for(self, *words: str, selector: str = "body", at_least: int = 1, timeout_s: float = 240.0) -> None:
         """Wait until all words are on the page and the selector finds enough; fails with the page's text."""
         deadline = time.monotonic() + timeout_s
         missing: list[str] = list(words)

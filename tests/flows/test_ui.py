@@ -149,11 +149,11 @@ def test_prefect_shows_a_run_with_its_stages_logs_and_artifacts(servers: Servers
         (flow_run,) = [one for one in json.load(answer) if one["state_type"] == "COMPLETED"]
     page.visit(f"{servers.prefect}/runs/flow-run/{flow_run['id']}")
     page.wait_for(flow_run["name"], "Completed", "4 Task runs", "Beginning flow run", selector="canvas")
-    page.click("[role=tab]", "Task Runs")
-    page.wait_for(*STAGES, selector="[role=tab][aria-selected=true]")
+    page.click("Task Runs")
+    page.wait_for(*STAGES, "Search by run name")
     _picture(page, "prefect-run")
-    page.click("[role=tab]", "Artifacts")
-    page.wait_for("reproduction")
+    page.click("Artifacts")
+    page.wait_for("reproduction", "MARKDOWN", "what ran, was current, or failed")
     _picture(page, "prefect-artifacts")
 
 
