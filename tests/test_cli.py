@@ -78,3 +78,16 @@ def test_help_loads_nothing_heavy() -> None:
         "assert not {'torch', 'mlflow', 'pandas', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_detect_refuses_what_it_cannot_read_in_one_sentence(root: Path) -> None:
+    for arguments, sentence in (
+        (["gone.mp4", "--system", "jaa_net"], "gone.mp4 is missing"),
+        (["face.png", "--system", "openface"], "there is no action unit system 'openface'; there is: "),
+    ):
+        (root / "face.png").touch()
+        result = CliRunner().invoke(app, ["detect", *arguments, "--out", "aus.csv"])
+        assert result.exit_code == 1
+        assert sentence in result.stderr
+        assert "Traceback" not in result.stderr
+    assert not (root / "aus.csv").exists()

@@ -78,6 +78,7 @@ MAY_IMPORT = {
     "core": {"core"},
     **dict.fromkeys(TOOLS - {"core"}, TOOLS),
     "systems": TOOLS | {"systems"},
+    "detect": TOOLS | {"systems", "detect"},
     "world": TOOLS | {"world"},
 }
 """Package of vultus -> packages that its files may name in an import, under ``if TYPE_CHECKING`` too."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vultus.core.console import run_stage
+from vultus.core.console import run_stage, wrote
 
 if TYPE_CHECKING:
     from vultus.tracking.publisher import Published
@@ -17,6 +18,14 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 ROOT = Path()
 """The commands work on the repository they are started in, as DVC does."""
+
+
+class FaceFinder(StrEnum):
+    """The face detectors of ``vultus.face``."""
+
+    auto = "auto"
+    mediapipe = "mediapipe"
+    trained = "trained"
 
 
 @app.callback()
@@ -103,3 +112,41 @@ def _data(dataset: str) -> None:
     subsection(load_params(), "datasets", dataset)
     for name, value in read_dataset(ROOT, dataset).statistics:
         typer.echo(f"{name:28} {value}")
+
+
+@app.command()
+def detect(
+    inputs: Annotated[list[Path], typer.Argument(help="Videos, pictures, or folders of numbered pictures.")],
+    system: Annotated[str, typer.Option(help="Key of a trained action unit system.")],
+    out: Annotated[Path, typer.Option(help="The table, .csv.")],
+    draw: Annotated[Path | None, typer.Option(help="An annotated film, .mp4.")] = None,
+    detector: Annotated[
+        FaceFinder, typer.Option(help="Who finds the faces; auto: mediapipe where it is installed.")
+    ] = FaceFinder.auto,
+    focal_px: Annotated[float | None, typer.Option(help="Focal length of the camera; assumed if not given.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Faces that are read at once.")] = 16,
+    params: Annotated[Path, typer.Option(help="The params file that the system was trained by.")] = Path("params.yaml"),
+) -> None:
+    """Write the action units, landmarks and head pose of every face into a table with OpenFace's columns."""
+    run_stage(lambda: _detect(inputs, system, out, draw, detector.value, focal_px, batch, params))
+
+
+def _detect(
+    inputs: list[Path],
+    system: str,
+    out: Path,
+    draw: Path | None,
+    detector: str,
+    focal_px: float | None,
+    batch: int,
+    params: Path,
+) -> None:
+    from vultus.detect import check_inputs, detect
+    from vultus.detect.reader import AuReader
+    from vultus.face.locate import DETECTOR_FOLDER, choose_detector, open_detector
+
+    check_inputs(inputs)
+    reader = AuReader.open(system, params)
+    finder = open_detector(choose_detector(detector) or detector, DETECTOR_FOLDER)
+    done = detect(inputs, reader, finder, out, film=draw, focal_px=focal_px, batch_size=batch)
+    wrote(out, f"{done.faces} faces in {done.frames} frames, {done.without_face} without a face; by {reader.about}")
