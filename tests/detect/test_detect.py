@@ -15,7 +15,7 @@ from tests.detect.conftest import Lookup, reader
 from vultus.core.errors import UserError
 from vultus.data.clips import write_clip
 from vultus.data.media import probe, read_frames
-from vultus.detect import _seen, detect, read_in_batches
+from vultus.detect import detect, find_faces, read_in_batches
 from vultus.detect.seen import SeenFrame
 from vultus.face.detection import Face
 
@@ -78,7 +78,7 @@ def test_no_more_frames_are_held_than_a_batch(pictures: tuple[Path, Lookup]) -> 
             yield frame
 
     read, given = reader(), 0
-    for frame in read_in_batches(counted(_seen(folder, read.aligned_px, detector, None)), read, 2):
+    for frame in read_in_batches(counted(find_faces(folder, read.aligned_px, detector, None)), read, 2):
         given += 1
         assert taken - given < 2
         assert all(face.reading is not None for face in frame.faces)

@@ -74,7 +74,7 @@ def detect(
     with ExitStack() as opened:
         table = opened.enter_context(AuTable(out, reader.aus, reader.has_intensity))
         drawn = opened.enter_context(Film(film, _film_fps(inputs[0]))) if film else None
-        frames = (frame for path in inputs for frame in _seen(path, reader.aligned_px, detector, focal_px))
+        frames = (frame for path in inputs for frame in find_faces(path, reader.aligned_px, detector, focal_px))
         for frame in read_in_batches(frames, reader, batch_size):
             table.write(frame)
             if drawn is not None:
@@ -105,21 +105,27 @@ def _film_fps(path: Path) -> float:
     return SINGLE_PICTURES_FPS if info.kind == "picture" else info.fps or PICTURES_FPS
 
 
-def _seen(path: Path, aligned_px: int, detector: FaceDetector, focal_px: float | None) -> Iterator[SeenFrame]:
+def find_faces(path: Path, aligned_px: int, detector: FaceDetector, focal_px: float | None) -> Iterator[SeenFrame]:
     """The frames of an input with their faces, not yet read."""
     tracks, start_s = FaceTracks(), 0.0
     decoded = track(read_frames(path), path.name, total=probe(path).n_frames)
     for number, (_, time_s, rgb) in enumerate(decoded, start=1):
         start_s = time_s if number == 1 else start_s
         camera = camera_matrix(rgb.shape[1], rgb.shape[0], focal_px)
-        faces: list[SeenFace] = []
-        for found in detector.detect(rgb):
-            matrix = alignment_matrix(found.landmarks_68, aligned_px)
-            if np.isfinite(matrix).all():
-                pose, aligned = head_pose(found.landmarks_68, camera), warp_face(rgb, matrix, aligned_px)
-                faces.append(SeenFace(-1, found.landmarks_68, found.score, pose, aligned, matrix))
-        for face, face_id in zip(faces, tracks.assign([face.landmarks_68 for face in faces]), strict=True):
-            face.face_id = face_id
+        aligned = [(found, alignment_matrix(found.landmarks_68, aligned_px)) for found in detector.detect(rgb)]
+        usable = [(found, matrix) for found, matrix in aligned if np.isfinite(matrix).all()]
+        numbers = tracks.assign([found.landmarks_68 for found, _ in usable])
+        faces = [
+            SeenFace(
+                face_id,
+                found.landmarks_68,
+                found.score,
+                head_pose(found.landmarks_68, camera),
+                warp_face(rgb, matrix, aligned_px),
+                matrix,
+            )
+            for face_id, (found, matrix) in zip(numbers, usable, strict=True)
+        ]
         yield SeenFrame(path, number, time_s - start_s, rgb, camera, faces)
 
 
