@@ -19,13 +19,13 @@ from vultus.core.console import track
 from vultus.core.errors import UserError
 from vultus.data.media import PICTURES_FPS, kind_of, probe, read_frames
 from vultus.detect.film import Film
+from vultus.detect.head_pose import camera_matrix, head_pose
 from vultus.detect.reader import AuReader
 from vultus.detect.seen import SeenFace, SeenFrame
 from vultus.detect.table import AuTable
+from vultus.detect.tracks import FaceTracks
 from vultus.face.alignment import alignment_matrix, warp_face
 from vultus.face.detection import FaceDetector
-from vultus.face.head_pose import camera_matrix, head_pose
-from vultus.face.tracks import FaceTracks
 
 SINGLE_PICTURES_FPS = 1.0
 """Rate of the annotated film of single pictures."""
@@ -60,7 +60,7 @@ def detect(
         detector: finds faces in single pictures.
         out: the table, ``.csv``.
         film: annotated film, ``.mp4``; its size and rate are those of the first input.
-        focal_px: of the camera; None for the assumption of `vultus.face.head_pose`.
+        focal_px: of the camera; None for the assumption of `vultus.detect.head_pose`.
         batch_size: faces that the system reads at once.
 
     Raises:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vultus.detect.head_pose import HeadPose
 from vultus.detect.reader import AuReading
-from vultus.face.head_pose import HeadPose
 
 
 @dataclass

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vultus.face.head_pose import MODEL_MM, POINTS, assumed_focal_px, camera_matrix, head_pose
+from vultus.detect.head_pose import MODEL_MM, POINTS, assumed_focal_px, camera_matrix, head_pose
 from vultus.face.landmarks import FLIP_68
 from vultus.world.anthropometry import LANDMARKS_HALF
 

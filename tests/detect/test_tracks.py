@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vultus.face.tracks import HELD_FRAMES, FaceTracks, overlap
+from vultus.detect.tracks import HELD_FRAMES, FaceTracks, overlap
 
 SQUARE = np.array([[0.0, 0.0], [10.0, 0.0], [10.0, 10.0], [0.0, 10.0]])
 
