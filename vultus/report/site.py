@@ -329,7 +329,7 @@ def _ledger_chart(claims: pd.DataFrame, out: Path) -> Chart:
     series = figures.Series(
         "difference", list(claims["difference"] * sign), list(ends.min(axis=1)), list(ends.max(axis=1))
     )
-    axis = "difference in the direction that the paper claims, 95 % interval over people and seeds (synthetic)"
+    axis = "difference in the direction that the paper claims (synthetic)"
     drawn = figures.draw_intervals(labels, series, axis, out / "figures", "claims")
     told = ", ".join(f"{label} {verdict}" for label, verdict in zip(labels, claims["verdict"], strict=True))
     return _chart(drawn, out, f"Every claim with its interval: {told}")
