@@ -39,8 +39,9 @@ def test_curves_are_those_that_are_stored(key: str, roots: dict[str, Path], tmp_
     now = curve(key, roots[registry.family_of(key)], tmp_path / "run")
     assert [row[:3] for row in now] == [row[:3] for row in stored]
     for (*where, value), (*_, expected) in zip(now, stored, strict=True):
-        # scores after six steps hang on single decisions; losses do not
-        assert value == pytest.approx(expected, rel=0.02 if where[1] == "train" else 0.2, abs=0.02), where
+        # scores after six steps hang on single decisions; losses do not, but rounding grows from step to step
+        tolerance = 0.2 if where[1] != "train" else 0.02 if where[0] == 0 else 0.05
+        assert value == pytest.approx(expected, rel=tolerance, abs=0.02), where
 
 
 def write() -> None:

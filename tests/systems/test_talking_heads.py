@@ -198,7 +198,7 @@ def test_a_head_that_moves_is_brought_to_rest() -> None:
 def test_a_perfect_system_has_perfect_numbers(experiment: Experiment) -> None:
     metrics = evaluated(Echo().eval(), experiment).metrics
     assert metrics["PSNR"] == 100
-    assert metrics["SSIM"] == pytest.approx(1, abs=1e-5)
+    assert metrics["SSIM"] == pytest.approx(1, abs=1e-3)  # flat regions lose digits in float32
     assert [metrics[name] for name in ("LPIPS", "LMD", "AUE")] == [0, 0, 0]
     assert metrics["EFID"] == pytest.approx(0, abs=1e-6)
     assert metrics["MouthCorrelation"] == pytest.approx(1)
