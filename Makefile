@@ -38,7 +38,7 @@ publish: $(INSTALLED)
 	vultus publish
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	ruff check .
